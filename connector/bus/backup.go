@@ -16,20 +16,23 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrBusy: writes did not pause for long enough to copy one moment of the store.
 var ErrBusy = errors.New("the store never stands still")
 
 const (
-	// maxRounds is how often a round without writes is tried for.
-	maxRounds = 200
-	// holdAfter is how many rounds are made before our own writers are held back,
-	// holdFor how long they may be, and holdPause how long a replica that is behind
-	// gets until it is read again: a tenth of what a round over a network takes.
-	holdAfter = 2
-	holdFor   = 2 * time.Second
-	holdPause = 5 * time.Millisecond
+	// freeRounds is how many rounds are made before writers are held back: the first copies
+	// everything, the second what was written meanwhile.
+	freeRounds = 2
+	// maxHolds is how often they are held back, for holdFor each, and holdAgain what they have
+	// between: half of their time. Whoever is asked may be busy with a write that hangs.
+	maxHolds  = 4
+	holdAgain = holdFor
+	// roundPause is what a replica that is behind gets until it is read again: a tenth of what
+	// a round over a network takes.
+	roundPause = 5 * time.Millisecond
 )
 
 // Backup writes a copy of everything that is stored to w, while it is in use, and
@@ -44,8 +47,9 @@ const (
 //
 // First everything is copied while it changes. Then what was written meanwhile is
 // copied, round after round, until nothing was written between the beginning and the
-// end of a round, a few milliseconds. Writers in this process are held back for the
-// last rounds. Of a bucket the last value of each key counts.
+// end of a round, a few milliseconds. For the last rounds writers are held back: those in
+// this process, and with an external store those of the other processes, which are asked
+// to. Of a bucket the last value of each key counts.
 //
 // JetStream's own snapshots can't be used: one ends at the sequence at which it began,
 // so it loses each key that is written again meanwhile (a bucket keeps one message a
@@ -61,25 +65,28 @@ func (b *Bus) Backup(ctx context.Context, w io.Writer) (held time.Duration, err 
 	if err != nil {
 		return 0, err
 	}
-	moving := ""
-	for n := 1; ; n++ {
-		if n > maxRounds {
-			return 0, fmt.Errorf("%w: %s is written to all the time; try again when less is printed, or stop the daemons",
-				ErrBusy, moving)
-		}
-		if b.writers != nil && n > holdAfter {
-			held, err = c.copyRoundHeld(ctx)
-			if err != nil {
-				return held, err
-			}
-			break
-		}
+	moving := "the store"
+	for n := 0; n < freeRounds && moving != ""; n++ {
 		if moving, err = c.copyRound(ctx); err != nil {
 			return 0, err
 		}
-		if moving == "" {
-			break
+	}
+	for n := 0; moving != ""; n++ {
+		if n == maxHolds {
+			return held, fmt.Errorf("%w: %s was ahead of the copy although writes were held back %d times for %s; "+
+				"try again when less is printed, or stop the daemons", ErrBusy, moving, n, holdFor)
 		}
+		if n > 0 {
+			b.link.Pause(ctx, holdAgain)
+		}
+		began := time.Now()
+		moving, err = c.copyRoundHeld(ctx)
+		if held += time.Since(began); err != nil {
+			return held, err
+		}
+	}
+	if held > 0 {
+		b.log.Info("store backed up", zap.Duration("writes_held", held))
 	}
 	return held, c.out.Close(c.trailer)
 }
@@ -148,54 +155,31 @@ func (b *Bus) peekFormat(ctx context.Context) (format, uint64, error) {
 	return with.format(ctx)
 }
 
-// copyRoundHeld copies in rounds while our own writers are held back: what the server does
-// by itself, as forgetting what has expired, may still come between.
-func (c *snapshot) copyRoundHeld(ctx context.Context) (time.Duration, error) {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, holdFor)
+// copyRoundHeld copies in rounds while writes are held back, until it has all of one moment.
+// Otherwise it names a stream that was ahead of the copy: what the server does by itself, as
+// forgetting what has expired, may come between, and so may the writes of a process that
+// does not hold them back.
+func (c *snapshot) copyRoundHeld(ctx context.Context) (moving string, err error) {
+	holding, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
-	release, err := c.bus.holdWrites(ctx)
+	release, err := c.bus.holdAll(holding)
 	if err != nil {
-		return time.Since(began), fmt.Errorf("%w: writes under way did not end within %s; try again", ErrBusy, holdFor)
+		return "a write under way", ctx.Err()
 	}
 	defer release()
-	last := "the store"
-	for {
-		moving, err := c.copyRound(ctx)
-		held := time.Since(began)
+	moving = "the store"
+	for holding.Err() == nil {
+		now, err := c.copyRound(holding)
 		switch {
-		case ctx.Err() != nil:
-			return held, fmt.Errorf("%w: %s was ahead of the copy all the while that writes were held back, which is %s at most; "+
-				"try again", ErrBusy, last, holdFor)
-		case err != nil:
-			return held, err
-		case moving == "":
-			c.bus.log.Info("store backed up", zap.Duration("writes_held", held))
-			return held, nil
+		case holding.Err() != nil: // what was copied of the round counts
+		case err != nil || now == "":
+			return "", err
+		default:
+			moving = now
 		}
-		last = moving
-		c.bus.link.Pause(ctx, holdPause)
+		c.bus.link.Pause(holding, roundPause)
 	}
-}
-
-// holdWrites waits for the writes under way and holds new ones back until release
-// is called. When ctx ends before, nothing is held back.
-func (b *Bus) holdWrites(ctx context.Context) (release func(), err error) {
-	var held []func()
-	release = func() {
-		for _, let := range held {
-			let()
-		}
-	}
-	for _, w := range b.writers {
-		let, err := w.Hold(ctx)
-		if err != nil {
-			release()
-			return nil, err
-		}
-		held = append(held, let)
-	}
-	return release, nil
+	return moving, ctx.Err()
 }
 
 // copyRound copies what was written since the round before. It names a stream that was written
@@ -290,22 +274,39 @@ func (c *snapshot) ackFloor(ctx context.Context) error {
 	return nil
 }
 
+// look reads how far each stream is, nil where there is none. All are asked at once: the time
+// between two looks is the time in which nothing may be written.
 func (c *snapshot) look(ctx context.Context) (map[string]*jetstream.StreamState, error) {
+	list := schema.Streams(1)
+	states := make([]*jetstream.StreamState, len(list))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, p := range list {
+		g.Go(func() (err error) {
+			states[i], err = c.state(ctx, p.Config.Name)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
 	out := map[string]*jetstream.StreamState{}
-	for _, p := range schema.Streams(1) {
-		s, err := c.bus.link.JS.Stream(ctx, p.Config.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read stream %s: %w", p.Config.Name, err)
-		}
-		if s.CachedInfo().Config.Metadata[restoring] != "" {
-			return nil, fmt.Errorf("%w: stream %s; run that again first", ErrHalfRestored, p.Config.Name)
-		}
-		out[p.Config.Name] = &s.CachedInfo().State
+	for i, p := range list {
+		out[p.Config.Name] = states[i]
 	}
 	return out, nil
+}
+
+func (c *snapshot) state(ctx context.Context, stream string) (*jetstream.StreamState, error) {
+	s, err := c.bus.link.JS.Stream(ctx, stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read stream %s: %w", stream, err)
+	case s.CachedInfo().Config.Metadata[restoring] != "":
+		return nil, fmt.Errorf("%w: stream %s; run that again first", ErrHalfRestored, stream)
+	}
+	return &s.CachedInfo().State, nil
 }
 
 // copyNew copies what is stored after what was copied before.

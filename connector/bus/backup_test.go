@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap/zaptest"
 
 	"pullprint/connector/bus"
@@ -293,36 +294,43 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// A backup of an external server is one moment too, while a daemon in another
-// process goes on writing.
+// A backup of an external server is one moment too, while a daemon in another process writes
+// without a pause, and so is one that a daemon makes of what it shares with it.
 func TestBackupOfExternalInUse(t *testing.T) {
 	cfg := bus.Config{URL: bustest.External(t)}
-	daemon, err := bus.Open(t.Context(), cfg, bus.Options{Instance: "daemon"})
-	if err != nil {
-		t.Fatal(err)
+	open := func(instance string) *bus.Bus {
+		b, err := bus.Open(t.Context(), cfg, bus.Options{Instance: instance})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close() })
+		return b
 	}
-	defer daemon.Close()
+	daemon, another := open("daemon"), open("another")
 	ctx, stop := context.WithCancel(t.Context())
 	var writing sync.WaitGroup
-	var n int
 	writing.Go(func() {
-		pace := time.NewTicker(50 * time.Millisecond)
-		defer pace.Stop()
 		var job, account uint64
-		for ; ctx.Err() == nil; n++ {
+		for n := 0; ctx.Err() == nil; n++ {
 			var err1, err2 error
 			account, _, err1 = daemon.Quota().CompareAndSet(t.Context(), "k", []byte(fmt.Sprint(n)), account, 0)
 			job, _, err2 = daemon.Jobs().CompareAndSet(t.Context(), "k", []byte(fmt.Sprint(n)), job, 0)
 			if err := errors.Join(err1, err2); err != nil {
 				t.Error(err)
 			}
-			<-pace.C
 		}
 	})
+	defer writing.Wait()
+	defer stop()
 	dir := bustest.TempDir(t)
-	for i := range 5 {
+	for i := range 3 {
 		var file bytes.Buffer
-		if err := bus.Backup(t.Context(), cfg, bus.Options{}, &file); err != nil {
+		err := bus.Backup(t.Context(), cfg, bus.Options{}, &file)
+		if i > 0 {
+			file.Reset()
+			_, err = another.Backup(t.Context(), &file)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		to := config(filepath.Join(dir, fmt.Sprint(i)))
@@ -338,8 +346,39 @@ func TestBackupOfExternalInUse(t *testing.T) {
 			t.Errorf("backup %d: the account is at %d and the job at %d", i, a, j)
 		}
 	}
-	stop()
-	writing.Wait()
+}
+
+// Whoever asks a daemon to hold its writes back and is never heard of again costs them no more
+// than a delay, and a daemon that ends meanwhile does not wait for it.
+func TestWritesHeldForNobody(t *testing.T) {
+	cfg := bus.Config{URL: bustest.External(t)}
+	b, err := bus.Open(t.Context(), cfg, bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ask := func() {
+		t.Helper()
+		if answer, err := nc.Request("_INBOX.pullprint.hold", nil, 10*time.Second); err != nil || answer.Reply == "" {
+			t.Fatalf("%+v %v", answer, err)
+		}
+	}
+	ask()
+	began := time.Now()
+	if _, _, err := b.Jobs().CompareAndSet(t.Context(), "k", []byte("1"), 0, 0); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("written after %s: it was not held back", took)
+	}
+	ask()
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // No daemon works with streams that were restored by half; the restore goes on when

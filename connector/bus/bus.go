@@ -108,6 +108,7 @@ type Bus struct {
 	state    *stored.KV
 	inflight *notes.Notes
 
+	holds      holds
 	denial     dial.Denial   // of the external server
 	unanswered chan struct{} // has room for one
 
@@ -160,7 +161,7 @@ func attach(ctx context.Context, cfg Config, o Options) (*Bus, error) {
 	b := &Bus{
 		cfg: cfg, log: o.Logger.Named("bus"), instance: o.Instance,
 		unsynced: o.unsynced, unchecked: o.unchecked, inProcess: o.InProcess, metrics: newMetrics(),
-		unanswered: make(chan struct{}, 1), ended: make(chan struct{}),
+		unanswered: make(chan struct{}, 1), ended: make(chan struct{}), holds: holds{turn: make(chan struct{}, 1)},
 	}
 	b.link = &link.Link{Log: b.log, Local: cfg.Embedded != nil, Replicated: cfg.replicas() > 1}
 	b.Tasks = consume.New(b.link, b.log.Named("consumer"), b.metrics.rebuilds, b.metrics.redelivered)
@@ -247,7 +248,7 @@ func (b *Bus) complete(ctx context.Context) error {
 	if b.cfg.Embedded != nil {
 		return lease.DropAll(ctx, b.state)
 	}
-	return nil
+	return b.serveHolds()
 }
 
 func (b *Bus) reconnected() {

@@ -40,6 +40,7 @@ func (b *Bus) shutdown() {
 	if b.cfg.Embedded == nil && b.writers != nil && b.link.NC.IsConnected() {
 		b.signOff()
 	}
+	b.holds.close()
 	for _, w := range b.writers {
 		w.Close()
 	}
