@@ -28,7 +28,7 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Why a sign-in is refused here.
 var (
-	errOtherBrowser  = errors.New("the state is none of a sign-in that this browser began last")
+	errOtherBrowser  = errors.New("the state is none of a sign-in that this browser has begun")
 	errTooLate       = errors.New("the sign-in was begun too long ago")
 	errUsed          = errors.New("the sign-in was finished before")
 	errNoCode        = errors.New("entra sent neither a code nor an error")
@@ -114,8 +114,7 @@ func reasonOf(err error, ahead time.Duration) Refusal {
 	case errors.Is(err, errOtherBrowser):
 		return Refusal{
 			Status: http.StatusBadRequest, Again: true, Do: doAgain,
-			What: "This is not the sign-in that this browser began last: another tab has begun one since, or it was " +
-				"another browser.",
+			What: "This browser has not begun this sign-in, or has finished it already.",
 		}
 	case errors.Is(err, errTooLate):
 		return Refusal{Status: http.StatusBadRequest, What: "The sign-in took too long.", Do: doAgain, Again: true}

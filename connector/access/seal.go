@@ -11,24 +11,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"pullprint/trigger/graph/auth"
 )
-
-// pendingFor is how long a sign-in at Entra may take: as long as Entra lets its code be redeemed.
-const pendingFor = 10 * time.Minute
-
-// pending is a sign-in that a browser has begun. It is kept in a cookie of the browser, encrypted,
-// and not in the store: so that a sign-in that was begun costs nothing, however many are, that no
-// other browser can finish it, and that every replica can.
-type pending struct {
-	auth.Challenge
-	// Then is the page of ours to go to.
-	Then  string    `json:"then"`
-	Until time.Time `json:"until"`
-	// Silent is one that asks the person nothing: it confirms the session that the browser has.
-	Silent bool `json:"silent,omitempty"`
-}
 
 // sealKey is where the key of the cookies is stored, which all replicas share.
 const sealKey = "sign-in.key"
@@ -58,21 +41,26 @@ func (s *sealer) seal(ctx context.Context, p pending) (string, error) {
 // open is the pending sign-in of a cookie; ok is false when it is none that still goes on. The key is
 // read again for one that does not fit: the store may have been restored.
 func (s *sealer) open(ctx context.Context, cookie string) (p pending, ok bool, err error) {
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
-	if err != nil {
-		return p, false, nil //nolint:nilerr // it is not ours
-	}
 	for _, again := range []bool{false, true} {
 		aead, err := s.key(ctx, again)
 		if err != nil {
 			return p, false, err
 		}
-		raw, err := aead.Open(nil, nil, sealed, []byte(pendingCookie))
-		if err == nil && json.Unmarshal(raw, &p) == nil {
+		if p, ok = unseal(aead, cookie); ok {
 			return p, time.Now().Before(p.Until), nil
 		}
 	}
 	return pending{}, false, nil
+}
+
+// unseal is the pending sign-in of a cookie; ok is false when it was sealed with another key, or by nobody.
+func unseal(aead cipher.AEAD, cookie string) (p pending, ok bool) {
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		return p, false
+	}
+	raw, err := aead.Open(nil, nil, sealed, []byte(pendingCookie))
+	return p, err == nil && json.Unmarshal(raw, &p) == nil
 }
 
 // key is the key of all replicas; the first that needs it makes it.

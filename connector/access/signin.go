@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -51,6 +50,7 @@ type SignIn struct {
 	sessions  *Sessions
 	seal      sealer
 	redeeming *semaphore.Weighted
+	tried     tried
 }
 
 // NewSignIn begins sessions of people whom a provider tells. From then on s knows people.
@@ -123,11 +123,18 @@ func (s *SignIn) Begin(rw http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	old, err := s.surplus(req, len(sealed))
+	if err != nil {
+		return err
+	}
 	to, err := s.provider.URL(req.Context(), p.Challenge, how)
 	if err != nil {
 		return s.refusal(err)
 	}
-	s.config.setCookie(rw, pendingCookie, sealed, pendingFor)
+	for _, name := range old {
+		s.config.setCookie(rw, name, "", -time.Second)
+	}
+	s.config.setCookie(rw, p.cookie(), sealed, pendingFor)
 	http.Redirect(rw, req, to, http.StatusSeeOther)
 	return nil
 }
@@ -161,40 +168,24 @@ func (s *SignIn) Finish(rw http.ResponseWriter, req *http.Request) error {
 	if q.Get("code") == "" {
 		return s.refusal(errNoCode)
 	}
-	who, err := s.redeem(req.Context(), q.Get("code"), p.Challenge)
+	who, err := s.redeem(req.Context(), q.Get("code"), p)
 	if err != nil {
 		return s.refusal(err)
 	}
 	return s.finish(rw, req, p, who)
 }
 
-// redeem is who signed in, for the code that Entra gave to the browser.
-func (s *SignIn) redeem(ctx context.Context, code string, c auth.Challenge) (auth.Identity, error) {
+// redeem is who signed in, for the code that Entra gave to the browser. Entra is asked once for a sign-in
+// that was begun, however many codes come with it.
+func (s *SignIn) redeem(ctx context.Context, code string, p pending) (auth.Identity, error) {
 	if !s.redeeming.TryAcquire(1) {
 		return auth.Identity{}, errBusy
 	}
 	defer s.redeeming.Release(1) // also after a panic
-	return s.provider.Redeem(ctx, code, c)
-}
-
-// pending is the sign-in that this browser began, with the state that Entra gave back. Its cookie
-// is taken away.
-func (s *SignIn) pending(rw http.ResponseWriter, req *http.Request) (pending, error) {
-	c, err := req.Cookie(s.config.cookieOf(pendingCookie))
-	if err != nil {
-		return pending{}, s.refusal(errOtherBrowser)
+	if !s.tried.first(p.State, time.Now()) {
+		return auth.Identity{}, errUsed
 	}
-	p, ok, err := s.seal.open(req.Context(), c.Value)
-	switch state := req.URL.Query().Get("state"); {
-	case err != nil:
-		return pending{}, err
-	case !ok:
-		return pending{}, s.refusal(errTooLate)
-	case subtle.ConstantTimeCompare([]byte(state), []byte(p.State)) != 1:
-		return pending{}, s.refusal(errOtherBrowser)
-	}
-	s.config.setCookie(rw, pendingCookie, "", -time.Second)
-	return p, nil
+	return s.provider.Redeem(ctx, code, p.Challenge)
 }
 
 // askAgain ends the session of a browser that could not be confirmed, and lets the person sign in anew.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type entra struct {
 	roles   []string
 	in      []string // groups
 	down    bool     // Graph does not answer
+	refuses bool     // it redeems none
 }
 
 func (e *entra) URL(_ context.Context, c auth.Challenge, _ auth.SignInOptions) (string, error) {
@@ -34,6 +36,9 @@ func (e *entra) Redeem(context.Context, string, auth.Challenge) (auth.Identity, 
 	if e.asked != nil {
 		e.asked <- struct{}{}
 		<-e.proceed
+	}
+	if e.refuses {
+		return auth.Identity{}, auth.ErrIDToken
 	}
 	return auth.Identity{User: onePerson, Roles: e.roles}, nil
 }
@@ -106,6 +111,99 @@ func TestStateIsUsedOnce(t *testing.T) {
 	}
 	if _, err := finish(t, s, back); !errors.Is(err, errUsed) {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+// Whatever codes come with one sign-in, Entra is asked once.
+func TestCodesOfOneSignIn(t *testing.T) {
+	e := &entra{asked: make(chan struct{}, 200), proceed: make(chan struct{}), refuses: true}
+	close(e.proceed)
+	s := newSignIn(t, e, RoleNames{})
+	back := begin(t, s)
+	for i := range 200 {
+		if _, err := finish(t, s, back); i > 0 && !errors.Is(err, errUsed) {
+			t.Fatalf("code %d: %v", i, err)
+		}
+	}
+	if n := len(e.asked); n != 1 {
+		t.Errorf("Entra was asked %d times", n)
+	}
+}
+
+// Tabs that sign in at once finish each, in any order. A browser keeps a few sign-ins that have begun and
+// drops the oldest, and what is none of ours at once.
+func TestTabs(t *testing.T) { bustest.Virtual(t, tabs) }
+
+func tabs(t *testing.T) {
+	s := newSignIn(t, &entra{}, RoleNames{})
+	jar := map[string]*http.Cookie{}
+	tab := func(then string) (state string) {
+		req := httptest.NewRequest(http.MethodGet, signInPath+"?then="+then, nil)
+		for _, c := range jar {
+			req.AddCookie(c)
+		}
+		rec := httptest.NewRecorder()
+		if err := s.Begin(rec, req); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range rec.Result().Cookies() {
+			if jar[c.Name] = c; c.MaxAge < 0 {
+				delete(jar, c.Name)
+			}
+		}
+		to, _ := url.Parse(rec.Header().Get("Location"))
+		return to.Query().Get("state")
+	}
+	back := func(state string) error {
+		req := httptest.NewRequest(http.MethodGet, CallbackPath+"?code=x&state="+state, nil)
+		for _, c := range jar {
+			req.AddCookie(c)
+		}
+		_, err := finish(t, s, req)
+		return err
+	}
+	for _, end := range []string{"", "-", "-QUFBQUFB"} {
+		name := s.config.cookieOf(pendingCookie) + end
+		jar[name] = &http.Cookie{Name: name, Value: "QUFB"} //nolint:gosec // what a browser sends
+	}
+	var states []string
+	for range maxPending + 1 {
+		states = append(states, tab("/me"))
+		time.Sleep(time.Second)
+	}
+	if len(jar) != maxPending {
+		t.Errorf("%d sign-ins are kept", len(jar))
+	}
+	if err := back(states[0]); !errors.Is(err, errOtherBrowser) {
+		t.Errorf("the oldest: %v", err)
+	}
+	for _, i := range []int{8, 1, 5} {
+		if err := back(states[i]); err != nil {
+			t.Errorf("tab %d: %v", i, err)
+		}
+	}
+	long, total := "/"+strings.Repeat("x", maxThen-1), 0
+	for range maxPending {
+		tab(long)
+	}
+	for _, c := range jar {
+		total += len(c.Value)
+	}
+	if total > maxPendingBytes || len(jar) == 0 {
+		t.Errorf("%d cookies of %d bytes", len(jar), total)
+	}
+}
+
+// Of sign-ins that were tried, a bounded number is remembered, and those whose time has passed are forgotten
+// first.
+func TestTriedIsBounded(t *testing.T) {
+	var tr tried
+	now := time.Now()
+	for i := range maxTried {
+		tr.first(strconv.Itoa(i), now.Add(time.Duration(i%2)*pendingFor))
+	}
+	if !tr.first("one more", now.Add(pendingFor)) || tr.first("1", now.Add(pendingFor)) || len(tr.at) != maxTried/2+1 {
+		t.Errorf("%d are remembered", len(tr.at))
 	}
 }
 

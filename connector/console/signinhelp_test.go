@@ -270,3 +270,14 @@ func getWith(h http.Handler, req *http.Request) *httptest.ResponseRecorder {
 	h.ServeHTTP(rec, req)
 	return rec
 }
+
+// pending is the cookie of the sign-in that ends at an address.
+func (v *browser) pending(at string) (name, value string) {
+	v.t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	name = pendingName + u.Query().Get("state")[:8]
+	return name, v.cookies()[name]
+}

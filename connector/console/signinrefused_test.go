@@ -85,29 +85,29 @@ func otherBrowsers() map[string]refusedSignIn {
 	bad := func(says string, before func(v *browser, at string) string) refusedSignIn {
 		return refusedSignIn{before: before, status: http.StatusBadRequest, says: []string{says, "Sign in again"}}
 	}
-	const other = "not the sign-in that this browser began last"
+	const other = "has not begun this sign-in"
 	again := bad("was used already", func(v *browser, at string) string {
-		pending := v.cookies()[pendingName]
+		name, pending := v.pending(at)
 		v.open(at)
-		v.put(pendingName, pending)
+		v.put(name, pending)
 		return at
 	})
-	again.begun, again.status = true, http.StatusForbidden // Entra says so
+	again.begun = true
 	guessed := bad("(AADSTS9002313)", func(_ *browser, at string) string { return change(at, "code", "guessed") })
 	guessed.status, guessed.says[1] = http.StatusForbidden, "Tell your administrator"
 	return map[string]refusedSignIn{
 		"another browser": bad(other, func(v *browser, at string) string { v.jar, _ = cookiejar.New(nil); return at }),
-		"another tab": bad(other, func(v *browser, at string) string {
-			v.stopAt("/auth/sign-in?then=%2F&choose=1", "login.microsoftonline.com")
+		"another state":   bad(other, func(_ *browser, at string) string { return change(at, "state", "guessed") }),
+		"no code":         bad("was used already", func(_ *browser, at string) string { return change(at, "code", "") }),
+		"a cookie of one's own": bad("took too long", func(v *browser, at string) string {
+			name, _ := v.pending(at)
+			v.put(name, "QUFB")
 			return at
 		}),
-		"another state":         bad(other, func(_ *browser, at string) string { return change(at, "state", "guessed") }),
-		"no code":               bad("was used already", func(_ *browser, at string) string { return change(at, "code", "") }),
-		"a cookie of one's own": bad("took too long", func(v *browser, at string) string { v.put(pendingName, "QUFB"); return at }),
 		"too late": bad("took too long", func(v *browser, at string) string {
-			pending := v.cookies()[pendingName]
+			name, pending := v.pending(at)
 			time.Sleep(10 * time.Minute)
-			v.put(pendingName, pending)
+			v.put(name, pending)
 			return at
 		}),
 		"code used twice": again, "a guessed code": guessed,
