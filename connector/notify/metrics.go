@@ -18,15 +18,23 @@ const (
 
 var results = []string{resultSent, resultRetried, resultDead, resultNoAddress, resultLimited}
 
+// webhookChannel is the label of all webhooks.
+const webhookChannel = "webhook"
+
 type metrics struct{ notices *prometheus.CounterVec }
 
-func newMetrics(reg prometheus.Registerer, channels []Channel) *metrics {
+func newMetrics(reg prometheus.Registerer, channels []Channel, webhooks []Webhook) *metrics {
 	m := &metrics{promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "pullprint_notices_total",
 		Help: "Notices to people by channel (nats: stored for bridges), kind and result: sent, retried, dead, no_address or limited.",
 	}, []string{"channel", "kind", "result"})}
 	for _, kind := range notice.Kinds {
 		m.notices.WithLabelValues("nats", kind, resultSent)
+		if len(webhooks) > 0 {
+			for _, result := range []string{resultSent, resultRetried, resultDead} {
+				m.notices.WithLabelValues(webhookChannel, kind, result)
+			}
+		}
 		for _, c := range channels {
 			for _, result := range results {
 				m.notices.WithLabelValues(c.Name(), kind, result)

@@ -61,6 +61,8 @@ func (e *Refused) Unwrap() error { return e.Err }
 type Down struct {
 	Why string
 	Err error // may be nil
+	// After is how long the server asks to be left alone; 0 when it does not.
+	After time.Duration
 }
 
 // Error implements error.
@@ -88,7 +90,9 @@ type Options struct {
 	Dead    DeadLetters
 	// Channels to people, in the order in which they are tried. There may be none: then notices are
 	// only in their stream.
-	Channels   []Channel
+	Channels []Channel
+	// Webhooks are told of each notice. There may be none.
+	Webhooks   []Webhook
 	Texts      *Texts
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
@@ -104,7 +108,7 @@ type Notifier struct {
 
 // New returns a Notifier; Run does the work.
 func New(o Options) *Notifier {
-	return &Notifier{o: o, metrics: newMetrics(o.Registerer, o.Channels), log: o.Logger.Named("notify")}
+	return &Notifier{o: o, metrics: newMetrics(o.Registerer, o.Channels, o.Webhooks), log: o.Logger.Named("notify")}
 }
 
 // tryAgain are the waits after the store did not answer.
@@ -123,6 +127,13 @@ func (n *Notifier) Run(ctx context.Context) error {
 			return n.follow(ctx, store.Notices, "notices", n.deliver)
 		})
 	})
+	for _, to := range n.o.Webhooks {
+		g.Go(func() error {
+			return n.forever(ctx, "notices are not posted to a webhook", func(ctx context.Context) error {
+				return n.follow(ctx, store.Notices, webhookChannel+"."+to.Key(), n.postTo(to))
+			})
+		})
+	}
 	return g.Wait()
 }
 

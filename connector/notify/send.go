@@ -46,13 +46,14 @@ func (p *delivery) sendDue(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // whatever it says, the end of this process is the cause
 		}
-		down := false
+		var down *Down
 		for i := range tries {
 			if err := p.end(ctx, &tries[i]); err != nil {
 				return err
 			}
-			_, server := errors.AsType[*Down](tries[i].err)
-			down = down || server
+			if server, is := errors.AsType[*Down](tries[i].err); is {
+				down = server
+			}
 		}
 		p.noteDown(down)
 	}
@@ -60,13 +61,13 @@ func (p *delivery) sendDue(ctx context.Context) error {
 }
 
 // noteDown notes whether the channel works: while it does not, one message is tried now and then.
-func (p *delivery) noteDown(down bool) {
-	if !down {
+func (p *delivery) noteDown(down *Down) {
+	if down == nil {
 		p.failures = 0
 		return
 	}
 	p.failures++
-	p.until = time.Now().Add(downFor.Pause(p.failures))
+	p.until = time.Now().Add(max(downFor.Pause(p.failures), down.After))
 }
 
 // begin chooses messages that are due and notes that they are tried. While the channel does not work
@@ -144,11 +145,14 @@ func (p *delivery) end(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	if result == resultDead {
-		why := "tried for a day: " + a.err.Error()
+		why := triedForADay + a.err.Error()
 		if final {
 			why = refused.Error()
 		}
-		if err := p.storeDead(ctx, a, why, now); err != nil {
+		d := DeadLetter{
+			At: now, ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: a.b.Owner, Channel: a.channel, Error: why, Tries: w.Tries, Count: w.Count,
+		}
+		if err := p.storeDead(ctx, w.Notice.ID+":dead", &d); err != nil {
 			return err
 		}
 		p.log.Error("notice given up", append(fields, zap.String("cause", why))...)
@@ -178,21 +182,23 @@ type DeadLetter struct {
 	Kind    string    `json:"kind"`
 	Owner   string    `json:"owner"`
 	Channel string    `json:"channel"`
-	Error   string    `json:"error"`
-	Tries   int       `json:"tries"`
-	Count   int       `json:"count"`
+	// Webhook is the host of the one that did not take it.
+	Webhook string `json:"webhook,omitempty"`
+	Error   string `json:"error"`
+	Tries   int    `json:"tries"`
+	Count   int    `json:"count"`
 }
 
-// storeDead stores the dead letter of a message. A repeat after a crash changes nothing.
-func (p *delivery) storeDead(ctx context.Context, a *attempt, why string, now time.Time) error {
-	w := &a.b.Waiting[0]
-	body, err := json.Marshal(DeadLetter{
-		At: now, ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: a.b.Owner, Channel: a.channel, Error: why, Tries: w.Tries, Count: w.Count,
-	})
+// triedForADay is before the last error of what was given up for its age.
+const triedForADay = "tried for a day: "
+
+// storeDead stores a dead letter. A repeat after a crash changes nothing.
+func (n *Notifier) storeDead(ctx context.Context, msgID string, d *DeadLetter) error {
+	body, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("encode dead letter: %w", err)
 	}
-	if err := p.o.Dead.PublishDeadNotice(ctx, w.Notice.ID+":dead", body); err != nil {
+	if err := n.o.Dead.PublishDeadNotice(ctx, msgID, body); err != nil {
 		return fmt.Errorf("store dead letter: %w", err)
 	}
 	return nil

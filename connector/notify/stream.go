@@ -30,6 +30,8 @@ type Records interface {
 	// Follow calls fn with the records that come after a sequence, or with those since a time when
 	// after is 0, until ctx ends.
 	Follow(ctx context.Context, kind store.Kind, after uint64, since time.Time, fn func(store.Record) error) error
+	// Scan calls fn with the records of a kind that are there.
+	Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error
 }
 
 // State is the state bucket; *bus.KV is one.
@@ -55,11 +57,16 @@ type position struct {
 	revision uint64
 	records  int // since it was stored
 	at       time.Time
+	// late are the records up to sequence that are to be worked on again; changed says that what is
+	// stored of them is out of date.
+	late    []late
+	changed bool
 }
 
 // storedPosition is the value of the key.
 type storedPosition struct {
 	Sequence uint64 `json:"sequence"`
+	Late     []late `json:"late,omitempty"`
 }
 
 // CheckPosition reports with an error a position that can't be read.
@@ -79,7 +86,7 @@ func openPosition(ctx context.Context, state State, name string) (*position, err
 	if revision > 0 && json.Unmarshal(value, &is) != nil {
 		return nil, fmt.Errorf("%w: the key %s of the state can't be read", store.ErrDamaged, p.key)
 	}
-	p.sequence, p.stored, p.revision = is.Sequence, is.Sequence, revision
+	p.sequence, p.stored, p.revision, p.late = is.Sequence, is.Sequence, revision, is.Late
 	return p, nil
 }
 
@@ -96,10 +103,10 @@ func (p *position) move(ctx context.Context, sequence uint64, records int) error
 // save stores the position, if it has moved.
 func (p *position) save(ctx context.Context) error {
 	p.records, p.at = 0, time.Now()
-	if p.sequence == p.stored {
+	if p.sequence == p.stored && !p.changed {
 		return nil
 	}
-	value, err := json.Marshal(storedPosition{p.sequence})
+	value, err := json.Marshal(storedPosition{p.sequence, p.late})
 	if err != nil {
 		return fmt.Errorf("encode position: %w", err)
 	}
@@ -110,13 +117,13 @@ func (p *position) save(ctx context.Context) error {
 	if !ok {
 		return errTaken
 	}
-	p.stored, p.revision = p.sequence, revision
+	p.stored, p.revision, p.changed = p.sequence, revision, false
 	return nil
 }
 
 // due is when the position is to be saved; never when it has not moved.
 func (p *position) due(now time.Time) time.Duration {
-	if p.sequence == p.stored {
+	if p.sequence == p.stored && !p.changed {
 		return idle
 	}
 	return p.at.Add(positionEvery).Sub(now)

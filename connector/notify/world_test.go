@@ -137,6 +137,10 @@ func (l *life) Follow(ctx context.Context, k store.Kind, after uint64, since tim
 	return l.bus.Follow(ctx, k, after, since, fn)
 }
 
+func (l *life) Scan(ctx context.Context, k store.Kind, fn func(store.Record) error) error {
+	return l.bus.Scan(ctx, k, fn)
+}
+
 func (*life) Name() string { return "mail" }
 
 func (l *life) Send(ctx context.Context, m notify.Message) error {
@@ -144,7 +148,7 @@ func (l *life) Send(ctx context.Context, m notify.Message) error {
 }
 
 // live runs a process for some time, or until it dies after so many steps, and returns it.
-func live(t *testing.T, b *bus.Bus, in *inbox, steps int, d time.Duration) *life {
+func live(t *testing.T, b *bus.Bus, in *inbox, steps int, d time.Duration, hooks ...*receiver) *life {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -153,9 +157,13 @@ func live(t *testing.T, b *bus.Bus, in *inbox, steps int, d time.Duration) *life
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := notify.New(notify.Options{
+	o := notify.Options{
 		Records: l, State: dyingState{b.State(), l}, Stream: l, Dead: l, Channels: []notify.Channel{l}, Texts: texts, Logger: zap.NewNop(),
-	})
+	}
+	for _, r := range hooks {
+		o.Webhooks = append(o.Webhooks, dyingReceiver{r, l})
+	}
+	n := notify.New(o)
 	if err := n.Run(ctx); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
