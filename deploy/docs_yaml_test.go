@@ -135,6 +135,8 @@ func dummy(tb testing.TB, dir, key, name, pair string) error {
 		return nil
 	case key == "file" && ext == ".yaml", key == "shadow_file":
 		content = "rules: []\n"
+	case key == "secret_file":
+		content = "whsec_" + content
 	case key == "web_config_file":
 		content = "{}\n"
 	case key == "nkey_file":

@@ -5,12 +5,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/notify"
+	"pullprint/connector/notify/mail"
+	"pullprint/connector/notify/webhook"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 )
@@ -29,9 +33,10 @@ func noticesTest() *cobra.Command {
 	return &cobra.Command{
 		Use:   "test USER",
 		Short: "Send one message to a person, and tell what the server answered",
-		Long: `Sends one message by notices.mail to the address that USER has in Entra, and tells what
-the mail server answered. USER is an Entra object id or a user name. The message says that
-it is a test. It works without the daemon, with the configuration that it is given.`,
+		Long: `Sends one message by notices.mail to the address that USER has in Entra, posts an event
+about USER to each of notices.webhooks, and tells what was answered. USER is an Entra object
+id or a user name. The message says that it is a test. It works without the daemon, with the
+configuration that it is given.`,
 		Args: wants("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			user, err := personIn("USER", args[0])
@@ -46,34 +51,66 @@ it is a test. It works without the daemon, with the configuration that it is giv
 			if err != nil {
 				return err
 			}
-			sender, err := daemon.MailSender(cfg.Notices, client)
-			if err != nil {
-				return err
-			}
-			if sender == nil {
-				return errors.New("notices.mail is not configured: nobody is told by mail; config.example.yaml has its keys")
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), testWithin)
 			defer cancel()
-			found, ok, err := client.User(ctx, user)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return errors.New("Entra knows no such user; look for a typing error, or write the object id") //nolint:staticcheck // a name
-			}
-			answer, err := sender.Deliver(ctx, notify.Message{
-				ID: "test." + rand.Text(), Owner: found.ID, Subject: "Test of notices about print jobs",
-				Text: "This is a test of the messages about print jobs. No job of yours is affected.\n",
-			})
-			if errors.Is(err, notify.ErrNoAddress) {
-				return errors.New("the user has no mail address in Entra: they are not told by mail")
-			}
-			if err != nil {
-				return fmt.Errorf("not sent: %w", err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Sent. The mail server answered: %s\n", terminal.Printable(answer))
-			return nil
+			return testChannels(ctx, cmd.OutOrStdout(), cfg, client, user)
 		},
 	}
+}
+
+// testChannels sends something to a person by each channel. One that fails does not keep the others
+// from being tried.
+func testChannels(ctx context.Context, out io.Writer, cfg *config.Config, client *graph.Client, user string) error {
+	sender, err := daemon.MailSender(cfg.Notices, client)
+	if err != nil {
+		return err
+	}
+	hooks, err := daemon.WebhookSenders(cfg)
+	if err != nil {
+		return err
+	}
+	if sender == nil && len(hooks) == 0 {
+		return errors.New("notices is not configured: nobody is told by mail or webhook; config.example.yaml has its keys")
+	}
+	found, ok, err := client.User(ctx, user)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("Entra knows no such user; look for a typing error, or write the object id") //nolint:staticcheck // a name
+	}
+	var failed []error
+	if sender != nil {
+		failed = append(failed, testMail(ctx, out, sender, found.ID))
+	}
+	for _, h := range hooks {
+		failed = append(failed, testWebhook(ctx, out, h, found.ID))
+	}
+	return errors.Join(failed...)
+}
+
+func testMail(ctx context.Context, out io.Writer, sender *mail.Sender, owner string) error {
+	answer, err := sender.Deliver(ctx, notify.Message{
+		ID: "test." + rand.Text(), Owner: owner, Subject: "Test of notices about print jobs",
+		Text: "This is a test of the messages about print jobs. No job of yours is affected.\n",
+	})
+	if errors.Is(err, notify.ErrNoAddress) {
+		return errors.New("the user has no mail address in Entra: they are not told by mail")
+	}
+	if err != nil {
+		return fmt.Errorf("not sent: %w", err)
+	}
+	fmt.Fprintf(out, "Sent. The mail server answered: %s\n", terminal.Printable(answer))
+	return nil
+}
+
+func testWebhook(ctx context.Context, out io.Writer, hook *webhook.Sender, owner string) error {
+	n := notify.Example("test", time.Now())
+	n.ID, n.Owner = "test:"+rand.Text(), owner
+	status, err := hook.Deliver(ctx, &n)
+	if err != nil {
+		return fmt.Errorf("not posted: %w", err)
+	}
+	fmt.Fprintf(out, "Posted. %s answered %d\n", terminal.Printable(hook.Host()), status)
+	return nil
 }

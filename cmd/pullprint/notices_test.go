@@ -5,6 +5,10 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +60,19 @@ func (m *mailbox) serve(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+// hook takes events.
+func hook(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(body), `"type":"pullprint.notices.test"`) {
+			t.Errorf("posted %s, %v", body, err)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
 // One message is sent, and what the server answered is told; doctor only signs in.
 func TestNoticesTest(t *testing.T) {
 	n, m := newTenant(t), &mailbox{}
@@ -77,6 +94,19 @@ func TestNoticesTest(t *testing.T) {
 	}
 	if _, err := n.does("notices", "test", "nobody@contoso.com"); err == nil || !strings.Contains(err.Error(), "no such user") {
 		t.Errorf("nobody: %v", err)
+	}
+	h := hook(t)
+	secret := filepath.Join(filepath.Dir(n.config), "hook-secret")
+	if err := os.WriteFile(secret, []byte("whsec_"+strings.Repeat("YWFh", 8)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.edit("notices: {", "notices: {webhooks: [{url: '"+h.URL+"/x', secret_file: hook-secret}], ")
+	m.refuses = false
+	if out, err := n.does("notices", "test", "student@contoso.com"); err != nil || !strings.Contains(out, "answered 202") {
+		t.Errorf("webhook: %q, %v", out, err)
+	}
+	if out, _ := n.does("doctor"); !strings.Contains(out, "can be connected to") {
+		t.Errorf("doctor says %q", out)
 	}
 	var usage usageError
 	if _, err := n.does("notices", "test", "jdoe"); !errors.As(err, &usage) {

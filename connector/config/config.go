@@ -250,6 +250,9 @@ func (c *Config) resolve(dir string) (written map[string]string) {
 	for i := range c.Admin.Tokens {
 		paths = append(paths, &c.Admin.Tokens[i].File)
 	}
+	for i := range c.Notices.Webhooks {
+		paths = append(paths, &c.Notices.Webhooks[i].SecretFile)
+	}
 	if c.NATS.Embedded != nil {
 		paths = append(paths, &c.NATS.Embedded.StoreDir, &c.NATS.Embedded.MarkFile)
 	}

@@ -16,6 +16,8 @@ import (
 type Notices struct {
 	// Mail sends them by mail, if it is configured.
 	Mail Mail `yaml:"mail"`
+	// Webhooks are systems that are told of notices.
+	Webhooks []Webhook `yaml:"webhooks"`
 	// Templates is a folder with texts that take the place of the program's own.
 	Templates string `yaml:"templates"`
 }
@@ -25,6 +27,18 @@ type Mail struct {
 	// From is the sender's address.
 	From string    `yaml:"from"`
 	SMTP mail.SMTP `yaml:"smtp"`
+}
+
+// Webhook is a system that is told of notices.
+type Webhook struct {
+	// URL is https, or http to this machine.
+	URL string `yaml:"url"`
+	// SecretFile has the secrets that sign.
+	SecretFile string `yaml:"secret_file"`
+	// Events are kinds of notices; none are all.
+	Events []string `yaml:"events"`
+	// Private lets it have an address of a private network.
+	Private bool `yaml:"private"`
 }
 
 // Configured reports whether mail is sent.
@@ -43,10 +57,11 @@ func (k *checker) notices() {
 	switch {
 	case k.doc.Has("notices.mail"):
 		k.mail("notices.mail", n.Mail)
-	case k.doc.Has("notices"):
-		k.add("notices.mail", "write notices.mail with from and smtp, as in config.example.yaml, or leave notices out: "+
-			"notices on NATS need no configuration", "notices without mail: nothing would be sent")
+	case k.doc.Has("notices") && len(n.Webhooks) == 0:
+		k.add("notices.mail", "write notices.mail with from and smtp, or notices.webhooks, as in config.example.yaml, or leave notices "+
+			"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	}
+	k.webhooks(n.Webhooks)
 	if n.Templates == "" {
 		return
 	}

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"pullprint/connector/config"
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
+	"pullprint/connector/notify/webhook"
 )
 
 // newNotifier is what tells people of their jobs, by the channels that are configured.
@@ -24,9 +26,17 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	if sender != nil {
 		channels = append(channels, sender)
 	}
+	hooks, err := WebhookSenders(d.o.Config)
+	if err != nil {
+		return nil, err
+	}
+	var webhooks []notify.Webhook
+	for _, h := range hooks {
+		webhooks = append(webhooks, h)
+	}
 	return notify.New(notify.Options{
-		Records: d.bus, State: d.bus.State(), Stream: d.bus, Dead: d.bus, Channels: channels, Texts: texts,
-		Registerer: d.o.Registry, Logger: d.o.Logger,
+		Records: d.bus, State: d.bus.State(), Stream: d.bus, Dead: d.bus, Channels: channels, Webhooks: webhooks,
+		Texts: texts, Registerer: d.o.Registry, Logger: d.o.Logger,
 	}), nil
 }
 
@@ -36,6 +46,22 @@ func MailSender(cfg config.Notices, addresses mail.Addresses) (*mail.Sender, err
 		return nil, nil //nolint:nilnil // no mail is no error
 	}
 	return mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: addresses})
+}
+
+// WebhookSenders post notices to the webhooks that are configured.
+func WebhookSenders(cfg *config.Config) ([]*webhook.Sender, error) {
+	var list []*webhook.Sender
+	for i, w := range cfg.Notices.Webhooks {
+		s, err := webhook.New(webhook.Options{
+			URL: w.URL, SecretFile: w.SecretFile, Events: w.Events, Private: w.Private, Source: "/pullprint/" + cfg.TenantID,
+			UserAgent: "pullprint/" + ReadBuild().Version,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("notices.webhooks[%d]: %w", i, err)
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
 
 // zone is the one in which people are told times: that of the stations, else that of the policy, else that of the

@@ -116,7 +116,7 @@ func (ds *diagnostics) everything(ctx context.Context) {
 		ds.say("configuration", Warning, w.Message, w.Hint)
 	}
 	for _, look := range []func(context.Context){
-		ds.policyFile, ds.files, ds.store, ds.written, ds.daemon, ds.network, ds.mail, ds.tenant, ds.publicURL,
+		ds.policyFile, ds.files, ds.store, ds.written, ds.daemon, ds.network, ds.mail, ds.webhooks, ds.tenant, ds.publicURL,
 	} {
 		if ctx.Err() != nil {
 			return

@@ -36,6 +36,9 @@ func secretsOf(file string, cfg *config.Config) []string {
 	for _, d := range cfg.Devices {
 		files = append(files, d.TokenFile)
 	}
+	for _, w := range cfg.Notices.Webhooks {
+		files = append(files, w.SecretFile)
+	}
 	var secrets []string
 	for _, f := range files {
 		if text, err := os.ReadFile(f); f != "" && err == nil && len(text) < 1<<20 {
@@ -70,6 +73,11 @@ func namesOf(cfg *config.Config) []string {
 	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User, cfg.Notices.Mail.From, cfg.Notices.Mail.SMTP.User}
 	if host, _, err := net.SplitHostPort(cfg.Notices.Mail.SMTP.Address); err == nil && net.ParseIP(host) == nil {
 		names = append(names, host)
+	}
+	for _, w := range cfg.Notices.Webhooks {
+		if u, err := url.Parse(w.URL); err == nil {
+			names = append(names, u.Hostname(), u.RequestURI()) // there may be a secret in the path
+		}
 	}
 	if cfg.Trigger.Definition != trigger.DefaultDefinition {
 		names = append(names, cfg.Trigger.Definition)
