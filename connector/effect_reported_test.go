@@ -10,6 +10,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/decision"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // fullAudit takes no decisions while it is full.
@@ -28,6 +29,7 @@ func (a fullAudit) PublishDecision(ctx context.Context, verdict, msgID string, b
 // A decision that the audit took later, when the task was delivered again, is counted and
 // logged once all the same.
 func TestReportedThoughAuditedLater(t *testing.T) {
+	racetest.Skip(t, "one job after the other")
 	for name, spec := range map[string]graphtest.JobSpec{
 		"hold": {Printer: pullID}, "complete": {Printer: directID}, "abort": {Printer: directID, Copies: 60},
 	} {

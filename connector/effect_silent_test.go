@@ -9,11 +9,13 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A job that was redirected is paid for, whatever state Graph shows it in and whatever it
 // leaves out, when the answer to the redirect was lost.
 func TestRedirectedJobThatGraphSaysLittleOf(t *testing.T) {
+	racetest.Skip(t, "one answer of Graph after the other")
 	for _, state := range []string{"completed", "aborted", "canceled", "paused"} {
 		for _, nulls := range [][]string{{"tasks"}, {"redirectedTo"}, {"redirectedTo", "tasks"}} {
 			t.Run(fmt.Sprint(state, nulls), func(t *testing.T) {
@@ -44,6 +46,7 @@ func TestRedirectedJobThatGraphSaysLittleOf(t *testing.T) {
 // The same when the printer does not show the job either: its state at the queue says nothing
 // about the paper.
 func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
+	racetest.Skip(t, "one answer of Graph after the other")
 	for _, state := range []string{"completed", "aborted", "canceled"} {
 		for _, keep := range []time.Duration{job.DefaultRetention, time.Second} {
 			t.Run(fmt.Sprint(state, keep), func(t *testing.T) {
@@ -72,6 +75,7 @@ func TestRedirectedJobThatIsShownNowhere(t *testing.T) {
 // A job that was let print, and ended at its printer before it was known that it was: its task
 // says so, also when Graph does not show it with the job.
 func TestCompletedJobThatIsShownWithoutItsTask(t *testing.T) {
+	racetest.Skip(t, "one answer of Graph after the other")
 	for name, end := range map[string]func(*graphtest.Sim, graphtest.JobID) error{
 		"canceled": (*graphtest.Sim).CancelJob, "aborted": (*graphtest.Sim).FailJob,
 	} {
@@ -104,6 +108,7 @@ func TestCompletedJobThatIsShownWithoutItsTask(t *testing.T) {
 
 // A job that was redirected by a try that was taken for not made, and is seen to have ended.
 func TestLateRedirectThatGraphSaysLittleOf(t *testing.T) {
+	racetest.Skip(t, "one answer of Graph after the other")
 	for _, nulls := range [][]string{{"redirectedTo"}, {"redirectedTo", "tasks"}, {"redirectedTo", "tasks", "redirectedFrom"}} {
 		t.Run(fmt.Sprint(nulls), func(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {

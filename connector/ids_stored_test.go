@@ -20,6 +20,7 @@ import (
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // letteredID is an owner whose id has letters.
@@ -107,6 +108,7 @@ func TestStoredIDsInCapitals(t *testing.T) {
 // A record in capitals is written many times, by one process after another, and every
 // job comes to the end that it would have otherwise.
 func TestStoredIDsInCapitalsLives(t *testing.T) {
+	racetest.Skip(t, "one record after the other")
 	tap := func(l *life) (release.Outcome, error) {
 		return l.release.Release(l.ctx, release.Order{Device: "hq-2-west", Owner: letteredID, At: time.Now()})
 	}

@@ -18,6 +18,7 @@ import (
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/policy/quota/quotatest"
+	"pullprint/trigger/racetest"
 )
 
 // What a person who was erased spent on an account that others share is in the files once,
@@ -94,6 +95,7 @@ func (h *silent) PublishLedger(ctx context.Context, account, msgID string, body 
 // person was erased before the next export: from the history, or from what was not told yet.
 // One that was exported and is told again is not there twice.
 func TestExportOfLateEntryAcrossErasure(t *testing.T) {
+	racetest.Skip(t, "one entry after the other")
 	for name, c := range map[string]struct{ toldFirst, exported, again bool }{
 		"told, then erased":            {toldFirst: true},
 		"erased, then told":            {},

@@ -12,6 +12,7 @@ import (
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A job goes to a device unless Graph tells that nothing would come out there. Words
@@ -71,6 +72,7 @@ func TestUnavailable(t *testing.T) {
 // A job stays held at a device at which it would not be printed, and its owner reads
 // why in words.
 func TestPrinterStateKeeps(t *testing.T) {
+	racetest.Skip(t, "one state after the other")
 	for name, c := range map[string]struct {
 		state, unknown string
 		silent         time.Duration

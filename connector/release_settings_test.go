@@ -9,11 +9,13 @@ import (
 	"pullprint/policy"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // What an order sets is decided on, paid for and sent to Graph alike: more copies than were
 // sent are another job, and are cut to those of the job.
 func TestOrderSettingsAreWhatIsDecidedOn(t *testing.T) {
+	racetest.Skip(t, "one setting after the other")
 	const tooMany = "rules:\n  - {name: too-many, at: release, when: 'job.copies > 5', verdict: abort, reason: copies.too-many,\n" +
 		"     text: 'More than 5 copies go to the print shop.', remedy: 'Print fewer copies.'}\n" + weekly
 	for name, c := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // A printer is unsuitable for a job only where it says so itself, in words of the job's kind.
@@ -56,6 +57,7 @@ func TestUnsuitable(t *testing.T) {
 // A job that the device can't print stays held, its owner reads why and where it prints; a rule
 // that rewrites it has it printed; what a printer does not tell, or tells oddly, keeps nothing.
 func TestDeviceUnsuitable(t *testing.T) {
+	racetest.Skip(t, "one device after the other")
 	const gray = testPolicy + `
   - {name: mono, at: release, when: 'device.id == "hq-2-west"', set: {colorMode: grayscale}}
 `

@@ -231,7 +231,7 @@ func TestConsuming(t *testing.T) {
 				return store.Done()
 			})
 		}()
-		for range 60 {
+		for range 10 {
 			time.Sleep(time.Minute)
 			check("idle", true, 0)
 		}

@@ -3,9 +3,11 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +21,7 @@ import (
 	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/stored"
 	"pullprint/connector/store"
+	"pullprint/trigger/racetest"
 )
 
 // stock stores n decisions, job records and ledger entries.
@@ -218,6 +221,7 @@ func TestMarkFindsHolesAndOthers(t *testing.T) {
 
 // However often a process is killed, and whenever, its store is never refused.
 func TestMarkAcceptsKills(t *testing.T) {
+	racetest.Skip(t, "one life after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		b := bustest.Open(t)
 		for i := range 6 {
@@ -340,31 +344,32 @@ func TestEmptyNewestBlock(t *testing.T) {
 // gone or empty: the start tells the loss, whichever stream it is. A stream whose messages
 // were all removed on purpose has lost nothing.
 func TestFileOfMessagesIsGone(t *testing.T) {
-	for _, stream := range []string{
-		"PULLPRINT_TASKS", "PULLPRINT_DECISIONS", "PULLPRINT_AUDIT", "PULLPRINT_LEDGER", "PULLPRINT_DEAD", "PULLPRINT_NOTICES",
-		"KV_pullprint_jobs",
-		"KV_pullprint_badges", "KV_pullprint_quota", "KV_pullprint_state",
-	} {
+	racetest.Skip(t, "one start after the other")
+	whole := bustest.TempDir(t)
+	b, err := bus.Open(t.Context(), config(filepath.Join(whole, "nats")), bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock(t, b, 0, 3)
+	for _, kv := range []*stored.KV{b.Badges(), b.Quota(), b.State()} {
+		if _, ok, err := kv.CompareAndSet(t.Context(), "a", []byte("{}"), 0, 0); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+	}
+	if err := errors.Join(b.PublishAudit(t.Context(), "enrol", "a", []byte("{}")), b.PublishDead(t.Context(), "a", []byte("{}")),
+		b.PublishNotice(t.Context(), "job.aborted", "a", []byte("{}")), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range slices.Sorted(maps.Keys(put)) {
 		for how, lose := range map[string]func(string) error{
 			"removed": os.Remove, "emptied": func(file string) error { return os.Truncate(file, 0) },
 		} {
 			t.Run(stream+" "+how, func(t *testing.T) {
-				dir := filepath.Join(bustest.TempDir(t), "nats")
-				b, err := bus.Open(t.Context(), config(dir), bus.Options{})
-				if err != nil {
+				parent := bustest.TempDir(t)
+				if err := os.CopyFS(parent, os.DirFS(whole)); err != nil {
 					t.Fatal(err)
 				}
-				stock(t, b, 0, 3)
-				for _, kv := range []*stored.KV{b.Badges(), b.Quota(), b.State()} {
-					if _, ok, err := kv.CompareAndSet(t.Context(), "a", []byte("{}"), 0, 0); err != nil || !ok {
-						t.Fatal(ok, err)
-					}
-				}
-				err = errors.Join(b.PublishAudit(t.Context(), "enrol", "a", []byte("{}")), b.PublishDead(t.Context(), "a", []byte("{}")),
-					b.PublishNotice(t.Context(), "job.aborted", "a", []byte("{}")))
-				if err = errors.Join(err, b.Close()); err != nil {
-					t.Fatal(err)
-				}
+				dir := filepath.Join(parent, "nats")
 				files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*.blk"))
 				if err != nil || len(files) != 1 {
 					t.Fatal(files, err)

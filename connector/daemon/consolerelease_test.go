@@ -14,11 +14,13 @@ import (
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // Who releases another's job at the console that costs more than is left is told so of its owner, who
 // is named, on the answer and wherever the console shows why.
 func TestConsoleReleaseOverBudget(t *testing.T) {
+	racetest.Skip(t, "one page after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		o := newOffice(t, graphtest.Calm())
 		o.write("policy.yaml", officePolicy+`

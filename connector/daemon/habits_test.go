@@ -326,6 +326,7 @@ func TestStationFields(t *testing.T) {
 // that of the person before: as nobody can tell it from the rest of a second reading, it is
 // asked for once more.
 func TestBadgeThatIsTheEndOfAnother(t *testing.T) {
+	racetest.Skip(t, "one badge after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		s, student, teacher := two(t, 2)
 		defer s.end()

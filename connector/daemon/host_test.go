@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/daemon"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // supervisor notes what it is told.
@@ -154,6 +155,7 @@ func TestNotReadyWhenRefused(t *testing.T) {
 
 // However long Graph hangs, the watchdog is fed: a restart would not help.
 func TestGraphHangs(t *testing.T) {
+	racetest.Skip(t, "minutes of what TestSupervisor does")
 	bustest.Virtual(t, func(t *testing.T) {
 		k := graphtest.Calm()
 		k.TokenLife = 20 * time.Minute // longer than any loop may be stuck
@@ -189,6 +191,7 @@ func TestGraphHangs(t *testing.T) {
 // One loop at a time stops for good, and the watchdog starves within its limit, which
 // the status and the liveness probe say as well.
 func TestStuckLoop(t *testing.T) {
+	racetest.Skip(t, "one loop after the other, each for minutes of what TestSupervisor does")
 	tasks := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tasks") }
 	for _, c := range []struct {
 		loop   string

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"pullprint/trigger/racetest"
 )
 
 // The rules of imports are those of the architecture: cmd → connector → {trigger, policy},
@@ -326,6 +328,7 @@ func checkModule(module fs.FS) (wrong []string, read int, err error) {
 
 // TestImports checks the imports of the whole module.
 func TestImports(t *testing.T) {
+	racetest.Skip(t, "one file after the other")
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {
 		t.Fatal("the folder of this test is unknown")
