@@ -86,7 +86,7 @@ func TestUnknownDuplicatesInBatches(t *testing.T) {
 func TestConflictsInBatches(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)
-	const n = 600
+	const n = 240
 	key := func(i int) string { return fmt.Sprintf("k.%d", i) }
 	for i := 0; i < n; i += 3 {
 		if _, err := b.JetStream().Publish(t.Context(), "$KV.pullprint_jobs."+key(i), []byte("theirs")); err != nil {

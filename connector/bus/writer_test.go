@@ -58,7 +58,7 @@ func TestBatchRevisions(t *testing.T) {
 	kv := bustest.Open(t, bustest.With(o)).Jobs()
 	together(100, func(i int) {
 		var revision uint64
-		for round := range 20 {
+		for round := range 5 {
 			key, value := fmt.Sprintf("k.%d", i), fmt.Sprintf("%d/%d", i, round)
 			r, ok, err := kv.CompareAndSet(t.Context(), key, []byte(value), revision, 0)
 			if err != nil || !ok {
@@ -104,7 +104,7 @@ func TestHotKey(t *testing.T) {
 	}
 }
 
-// Each of 400 tasks is published twice at once: both are told that it is stored,
+// Each of 100 tasks is published twice at once: both are told that it is stored,
 // one that it was there already.
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
@@ -112,8 +112,8 @@ func TestDuplicates(t *testing.T) {
 	b := bustest.Open(t, bustest.With(o))
 	var first, duplicates atomic.Int64
 	publish := func(b *bus.Bus) {
-		together(800, func(i int) {
-			dup, err := b.PublishTask(t.Context(), "def", fmt.Sprintf("task-%d", i%400), []byte("x"))
+		together(200, func(i int) {
+			dup, err := b.PublishTask(t.Context(), "def", fmt.Sprintf("task-%d", i%100), []byte("x"))
 			switch {
 			case err != nil:
 				t.Error(err)
@@ -125,8 +125,8 @@ func TestDuplicates(t *testing.T) {
 		})
 	}
 	publish(b)
-	if first.Load() != 400 || duplicates.Load() != 400 {
-		t.Errorf("%d stored and %d duplicates, want 400 and 400", first.Load(), duplicates.Load())
+	if first.Load() != 100 || duplicates.Load() != 100 {
+		t.Errorf("%d stored and %d duplicates, want 100 and 100", first.Load(), duplicates.Load())
 	}
 	if metric(t, reg, "pullprint_bus_batches_total", "stored") == 0 {
 		t.Error("no batch was stored: this test shows nothing")
@@ -134,10 +134,10 @@ func TestDuplicates(t *testing.T) {
 	// The server knows them after a restart, too, when we remember nothing.
 	b = bustest.Reopen(t, b)
 	publish(b)
-	if first.Load() != 400 {
-		t.Errorf("%d stored after a restart, want 400", first.Load())
+	if first.Load() != 100 {
+		t.Errorf("%d stored after a restart, want 100", first.Load())
 	}
-	mustLag(t, b, 400, 0)
+	mustLag(t, b, 100, 0)
 }
 
 // Callers that give up, at every moment of the way, leave nothing behind that
@@ -145,9 +145,9 @@ func TestDuplicates(t *testing.T) {
 func TestAbandonedWrites(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)
-	for round := range 10 {
-		together(200, func(i int) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*round)*20*time.Microsecond)
+	for round := range 5 {
+		together(100, func(i int) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*round)*80*time.Microsecond)
 			defer cancel()
 			_, err := b.PublishTask(ctx, "def", fmt.Sprintf("%d/%d", round, i), nil)
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -155,7 +155,7 @@ func TestAbandonedWrites(t *testing.T) {
 			}
 		})
 	}
-	together(300, func(i int) {
+	together(100, func(i int) {
 		if _, err := b.PublishTask(t.Context(), "def", fmt.Sprintf("last/%d", i), nil); err != nil {
 			t.Error(err)
 		}
