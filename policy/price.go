@@ -69,6 +69,10 @@ func (p *Policy) Tell(a quota.Amount) string { return p.prices.tell(a) }
 // Currency is that of amounts; empty where they are pages.
 func (p *Policy) Currency() string { return p.prices.currency }
 
+// Language is that of texts for people whose own they are not in; empty when they are in one that is
+// not named.
+func (p *Policy) Language() string { return p.def.Language }
+
 // tell writes an amount for people: 6 pages, or 1.20 EUR.
 func (p *prices) tell(a quota.Amount) string {
 	switch {

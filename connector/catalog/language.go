@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -35,6 +36,17 @@ const maxDigits = 6
 // Number writes a number with at least so many digits of a fraction.
 func (l Language) Number(v float64, digits int) string {
 	return l.printer.Sprint(number.Decimal(v, number.MinFractionDigits(digits), number.MaxFractionDigits(maxDigits)))
+}
+
+// Amount is what something costs, or what is left: in a currency, or without one in pages.
+func (l Language) Amount(v float64, currency string) string {
+	switch {
+	case currency != "":
+		return l.Number(v, 2) + " " + currency
+	case v == math.Trunc(v):
+		return l.Text("%d pages", int64(v))
+	}
+	return l.Text("%s pages", l.Number(v, 0))
 }
 
 // Days and months are texts of the catalog, by their English names.

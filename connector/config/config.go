@@ -211,7 +211,6 @@ func (c *Config) fill(doc *strictyaml.Document) {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}
 	or(&c.Station.Titles, view.TitlesMasked)
-	or(&c.Station.Language, "en")
 	if c.Station.Choices == nil && !doc.Has("station.choices") {
 		c.Station.Choices = station.AllChoices()
 	}

@@ -19,7 +19,9 @@ const maxHelp = 120
 func (k *checker) station() {
 	s := k.c.Station
 	k.oneOf("station.titles", s.Titles, view.TitlesShown, view.TitlesMasked, view.TitlesHidden)
-	k.oneOf("station.language", s.Language, catalog.Languages()...)
+	if s.Language != "" {
+		k.oneOf("station.language", s.Language, catalog.Languages()...)
+	}
 	if _, err := time.LoadLocation(s.Zone); err != nil {
 		k.add("station.zone", "write it as Europe/Zurich", "station.zone is no time zone that is known here")
 	}

@@ -89,6 +89,7 @@ type daemon struct {
 	admin       *administrator   // nil when no sign-in is kept
 	selfTester  *selftest.Tester // nil without self-tests
 	notifier    *notify.Notifier
+	texts       *notify.Texts
 	lostKey     atomic.Bool
 	webhook     *webhook.Server
 	health      *health.Checks

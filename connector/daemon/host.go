@@ -137,14 +137,17 @@ func (d *daemon) takesWork(ctx context.Context) error {
 	return nil
 }
 
-// reloading tells the supervisor while read reads the policy because somebody asked.
+// reloading tells the supervisor while read reads the policy because somebody asked; the texts of
+// notices are read besides.
 func (d *daemon) reloading(read func()) {
 	if !d.ready.Load() {
 		read()
+		d.reloadTexts()
 		return
 	}
 	d.o.Notify("RELOADING=1\nSTATUS=reading the policy")
 	read()
+	d.reloadTexts()
 	d.o.Notify("READY=1\nSTATUS=" + d.status(context.Background()))
 }
 

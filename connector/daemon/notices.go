@@ -2,7 +2,10 @@ package daemon
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	"go.uber.org/zap"
 
 	"pullprint/connector/config"
 	"pullprint/connector/notify"
@@ -17,7 +20,12 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts.Zone, texts.Place = d.zone, d.place
+	texts.Zone, texts.Place, texts.Languages, texts.People = d.zone, d.place, d.languages, d.graph
+	texts.Currency = func() string { return d.jobs.Evaluator.Policy().Currency() }
+	if at := d.o.Config.SignIn.PublicURL; at != "" {
+		texts.Link = strings.TrimSuffix(at, "/") + "/me"
+	}
+	d.texts = texts
 	var channels []notify.Channel
 	sender, err := MailSender(cfg, d.graph)
 	if err != nil {
@@ -62,6 +70,24 @@ func WebhookSenders(cfg *config.Config) ([]*webhook.Sender, error) {
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// languages are those of the stations and of the policy.
+func (d *daemon) languages() []string {
+	return []string{d.o.Config.Station.Language, d.jobs.Evaluator.Policy().Language()}
+}
+
+// reloadTexts reads the templates of notices again, since somebody asked.
+func (d *daemon) reloadTexts() {
+	dir := d.o.Config.Notices.Templates
+	if dir == "" {
+		return
+	}
+	if err := d.texts.Reload(); err != nil {
+		d.log.Error("texts of notices not loaded, the previous ones stay in force", zap.String("folder", dir), zap.Error(err))
+		return
+	}
+	d.log.Info("texts of notices loaded", zap.String("folder", dir))
 }
 
 // zone is the one in which people are told times: that of the stations, else that of the policy, else that of the

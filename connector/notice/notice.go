@@ -56,7 +56,11 @@ type Notice struct {
 	Device string `json:"device,omitempty"`
 	// Refunded is what was given back of the cost of a job that failed; absent when nobody paid, or
 	// when that is not known any more.
-	Refunded  *quota.Amount `json:"refunded,omitempty"`
+	Refunded *quota.Amount `json:"refunded,omitempty"`
+	// Left and Limit are what is left of a budget until Renews, and what there was.
+	Left      *quota.Amount `json:"left,omitempty"`
+	Limit     *quota.Amount `json:"limit,omitempty"`
+	Renews    time.Time     `json:"renews,omitzero"`
 	Created   time.Time     `json:"created,omitzero"`
 	HoldUntil time.Time     `json:"hold_until,omitzero"`
 	// Devices are those at which a held job can be released.

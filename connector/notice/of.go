@@ -74,15 +74,13 @@ func ofBudget(d *decision.Decision) (Notice, bool) {
 		n := about(d, "")
 		switch {
 		case b.Left > 0 && left <= 0:
-			n.Kind, n.Text = BudgetExhausted, "Your print budget for this period is used up."
-			n.Remedy = "You can print again in the next period, or ask whoever manages your print budget."
+			n.Kind = BudgetExhausted
 		case b.Left > low && left <= low:
-			n.Kind, n.Text = BudgetLow, "A tenth or less of your print budget for this period is left."
-			n.Remedy = "Print on both sides or in black and white where that costs less."
+			n.Kind = BudgetLow
 		default:
 			return Notice{}, false
 		}
-		n.ID, n.Reason = ID(d.ID, n.Kind), n.Kind
+		n.ID, n.Reason, n.Text, n.Remedy = ID(d.ID, n.Kind), n.Kind, words[n.Kind].Text, words[n.Kind].Remedy
 		return n, true
 	}
 	return Notice{}, false

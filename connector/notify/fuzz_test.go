@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func FuzzNotice(f *testing.F) {
 			if !n.Bound() {
 				continue
 			}
-			m, err := texts.render(&n, 3)
+			m, err := texts.render(context.Background(), &n, 3)
 			if err == nil && (strings.ContainsAny(m.Subject, "\r\n") || len(m.Text) > maxText) {
 				t.Errorf("subject %q, %d bytes", m.Subject, len(m.Text))
 			}

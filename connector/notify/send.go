@@ -108,7 +108,7 @@ func (p *delivery) send(ctx context.Context, a *attempt) {
 		a.err = &Refused{Why: "the hold had ended before it could be sent"}
 		return
 	}
-	text, err := p.o.Texts.render(&w.Notice, w.Count)
+	text, err := p.o.Texts.render(ctx, &w.Notice, w.Count)
 	if err != nil {
 		a.err = &Refused{Why: "the template could not be carried out", Err: err}
 		return

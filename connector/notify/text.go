@@ -1,43 +1,54 @@
 package notify
 
 import (
-	"bytes"
-	"embed"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 	"unicode"
 
+	"pullprint/connector/catalog"
 	"pullprint/connector/notice"
-	"pullprint/trigger/graph"
+	"pullprint/policy/quota"
 )
 
 const (
-	// maxTemplate is how large a file with a template may be, and maxText a text that it makes: a notice
-	// is a paragraph.
-	maxTemplate = 64 << 10
-	maxText     = 64 << 10
 	// maxSubject is how long a subject may be, in characters: programs for mail show about 70.
 	maxSubject = 150
+	// languageWithin is how long the language of a person is waited for: then the message is in that of
+	// the station. Looking for the address takes what is left of sendWithin.
+	languageWithin = 20 * time.Second
 )
 
-//go:embed templates/*.txt
-var builtIn embed.FS
+// People tells in which language a person reads; *graph.Client is one.
+type People interface {
+	// Language returns the preferred language of a user, by object id, as de-CH; empty when there is
+	// none.
+	Language(ctx context.Context, user string) (string, error)
+}
 
-// Texts are the templates of messages, by the kind of notice. What is not set is as the notice has it.
+// Texts make messages of notices, in the language of who is told. They are safe for concurrent use
+// once what they are told with is set; that may be left as it is.
 type Texts struct {
+	// People are asked for their language; nil is nobody.
+	People People
+	// Languages are those for who reads none that is there, the first that is there.
+	Languages func() []string
 	// Zone is the one in which people are told times.
 	Zone func() *time.Location
 	// Place is what people call a device.
 	Place func(device string) string
+	// Currency is that of amounts; empty when they are pages.
+	Currency func() string
+	// Link is where people find their own page; empty when they can't sign in.
+	Link string
 
-	of map[string]*template.Template
+	dir     string
+	catalog *catalog.Catalog
+	of      atomic.Pointer[templates]
 }
 
 // data is what a template can use.
@@ -45,130 +56,122 @@ type data struct {
 	notice.Notice
 	// Count is how many notices the message stands for.
 	Count int
+	// In is the language of who is told.
+	In catalog.Language
+	// Link is where they find their own page.
+	Link     string
+	currency string
 }
 
-// LoadTexts reads the templates: from dir those that are there, as job.aborted.txt, and those of the
-// program for the others. Each is carried out with an example. Without dir all are the program's.
+// Amount is what something costs, or what is left, in words.
+func (d data) Amount(a *quota.Amount) string {
+	if a == nil {
+		return ""
+	}
+	return d.In.Amount(float64(*a)/float64(quota.Unit), d.currency)
+}
+
+// LoadTexts reads the templates: from dir those that are there, as job.aborted.txt for all languages or
+// job.aborted.de.txt for one, and those of the program for the others. Each is carried out with an
+// example. Without dir all are the program's.
 func LoadTexts(dir string) (*Texts, error) {
-	t := &Texts{
-		Zone:  func() *time.Location { return time.Local },
-		Place: func(device string) string { return device },
-		of:    map[string]*template.Template{},
-	}
-	var wrong []error
-	for _, kind := range notice.Kinds {
-		text, name, err := source(dir, kind+".txt")
-		if err == nil {
-			t.of[kind], err = template.New(name).Option("missingkey=error").Parse(text)
-		}
-		if err == nil {
-			err = t.check(kind)
-		}
-		if err != nil {
-			wrong = append(wrong, err)
-		}
-	}
-	if err := errors.Join(append(wrong, unknownFiles(dir))...); err != nil {
+	words, err := catalog.Load()
+	if err != nil {
 		return nil, err
 	}
-	return t, nil
+	t := &Texts{
+		Languages: func() []string { return nil },
+		Zone:      func() *time.Location { return time.Local },
+		Place:     func(device string) string { return device },
+		Currency:  func() string { return "" },
+		dir:       dir, catalog: words,
+	}
+	return t, t.Reload()
 }
 
-// source reads a template from dir, or the program's.
-func source(dir, file string) (text, name string, err error) {
-	if dir != "" {
-		name = filepath.Join(dir, file)
-		f, err := os.Open(name)
-		if err == nil {
-			defer f.Close()
-			raw, err := io.ReadAll(io.LimitReader(f, maxTemplate+1))
-			if err == nil && len(raw) > maxTemplate {
-				err = fmt.Errorf("%s: larger than %d KiB", name, maxTemplate>>10)
-			}
-			return string(raw), name, err
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", name, err
-		}
-	}
-	raw, err := builtIn.ReadFile("templates/" + file)
-	return string(raw), file, err
-}
-
-// unknownFiles says which templates in dir are of no kind of notice.
-func unknownFiles(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	files, err := os.ReadDir(dir)
+// Reload reads the templates again. After an error those of before stay.
+func (t *Texts) Reload() error {
+	next, err := loadTemplates(t.dir)
 	if err != nil {
 		return err
 	}
 	var wrong []error
-	for _, f := range files {
-		kind, ok := strings.CutSuffix(f.Name(), ".txt")
-		if _, known := kindAt(kind); ok && !known {
-			wrong = append(wrong, fmt.Errorf("%s: no kind of notice has this name; write one of %s", filepath.Join(dir, f.Name()),
-				strings.Join(notice.Kinds, ", ")))
-		}
+	for name := range next {
+		wrong = append(wrong, t.check(next, name))
 	}
-	return errors.Join(wrong...)
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	t.of.Store(&next)
+	return nil
 }
 
-func kindAt(kind string) (int, bool) {
-	for i, k := range notice.Kinds {
-		if k == kind {
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-// check carries a template out with an example.
-func (t *Texts) check(kind string) error {
+// check carries a template out with examples.
+func (t *Texts) check(of templates, name string) error {
+	kind, language := kindAndLanguage(name)
 	example := Example(kind, time.Now())
 	for _, count := range []int{1, 7} {
-		m, err := t.render(&example, count)
+		m, err := t.renderIn(t.catalog.Choose(language), of, &example, count)
 		if err != nil {
 			return err
 		}
 		if m.Subject == "" || m.Text == "" {
-			return fmt.Errorf("%s: the first line is to be the subject, and those after it the text", t.of[kind].Name())
+			return fmt.Errorf("%s:1: the first line is to be the subject, and those after it the text", of[name].Name())
 		}
 	}
 	return nil
 }
 
-// Example is a notice of a kind, to try a template or a channel with.
-func Example(kind string, now time.Time) notice.Notice {
-	return notice.Notice{
-		ID: "example:" + kind, Kind: kind, At: now, Ref: graph.Ref{Printer: "example", Job: "1"}, Queue: "Follow-Me",
-		Reason: "example.reason", Text: "This is an example: no job of yours is affected.", Remedy: "There is nothing to do.",
-		Device: "hq-2-west", Created: now.Add(-time.Hour), HoldUntil: now.Add(time.Hour), Devices: []string{"hq-2-west", "hq-2-east"},
-	}
+// render makes a message of a notice that stands for count of them.
+func (t *Texts) render(ctx context.Context, n *notice.Notice, count int) (Message, error) {
+	return t.renderIn(t.languageOf(ctx, n.Owner), *t.of.Load(), n, count)
 }
 
-// render makes a message of a notice that stands for count of them.
-func (t *Texts) render(n *notice.Notice, count int) (Message, error) {
-	tmpl := t.of[n.Kind]
+// languageOf is the language of a person. When it can't be read the message is in that of the station:
+// it is worth more now than in the right language later.
+func (t *Texts) languageOf(ctx context.Context, owner string) catalog.Language {
+	own := ""
+	if t.People != nil {
+		ctx, cancel := context.WithTimeout(ctx, languageWithin)
+		defer cancel()
+		own, _ = t.People.Language(ctx, owner)
+	}
+	return t.catalog.Choose(append([]string{own}, t.Languages()...)...)
+}
+
+func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, count int) (Message, error) {
+	tmpl := of.in(n.Kind, in.Code())
 	if tmpl == nil {
 		return Message{}, fmt.Errorf("no template for notices of kind %.40q", n.Kind)
 	}
 	out := limited{left: maxText}
-	shown := *n
-	zone := t.Zone()
-	shown.At, shown.Created, shown.HoldUntil = n.At.In(zone), n.Created.In(zone), n.HoldUntil.In(zone)
-	shown.Text, shown.Remedy, shown.Reason = oneLine(n.Text), oneLine(n.Remedy), oneLine(n.Reason)
+	err := tmpl.Execute(&out, data{t.shown(in, n), count, in, t.Link, t.Currency()})
+	if _, located := errors.AsType[template.ExecError](err); err != nil && !located {
+		err = fmt.Errorf("%s: %w", tmpl.Name(), err)
+	}
+	if err != nil {
+		return Message{}, err
+	}
+	head, body, _ := strings.Cut(strings.ReplaceAll(out.String(), "\r", ""), "\n")
+	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
+}
+
+// shown is a notice as people read it: in their language, zone and names, each value on one line.
+func (t *Texts) shown(in catalog.Language, n *notice.Notice) notice.Notice {
+	shown, zone := *n, t.Zone()
+	shown.At, shown.Created, shown.HoldUntil, shown.Renews = n.At.In(zone), n.Created.In(zone), n.HoldUntil.In(zone), n.Renews.In(zone)
+	if own, ok := notice.WordsOf(n.Kind); ok {
+		shown.Text, shown.Remedy = in.Because(own.Text, n.Text), in.Because(own.Remedy, n.Remedy)
+	} else {
+		shown.Text, shown.Remedy = in.Reason(n.Reason, n.Text, n.Remedy)
+	}
+	shown.Text, shown.Remedy, shown.Reason = oneLine(shown.Text), oneLine(shown.Remedy), oneLine(n.Reason)
 	shown.Queue, shown.Device = oneLine(n.Queue), oneLine(t.Place(n.Device))
 	shown.Devices = nil
 	for _, device := range n.Devices {
 		shown.Devices = append(shown.Devices, oneLine(t.Place(device)))
 	}
-	if err := tmpl.Execute(&out, data{shown, count}); err != nil {
-		return Message{}, fmt.Errorf("%s: %w", tmpl.Name(), err)
-	}
-	head, body, _ := strings.Cut(strings.ReplaceAll(out.String(), "\r", ""), "\n")
-	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
+	return shown
 }
 
 // oneLine is a text without line breaks and control characters, so that nothing in a name or a reason
@@ -185,17 +188,4 @@ func shorten(s string) string {
 		return string(runes[:maxSubject-1]) + "…"
 	}
 	return s
-}
-
-// limited is a buffer that takes so much and refuses the rest.
-type limited struct {
-	bytes.Buffer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.left -= len(p); l.left < 0 {
-		return 0, errors.New("the text is too long")
-	}
-	return l.Buffer.Write(p)
 }

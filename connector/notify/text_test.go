@@ -19,7 +19,7 @@ func TestTexts(t *testing.T) {
 	for _, kind := range notice.Kinds {
 		for _, count := range []int{1, 5} {
 			n := Example(kind, time.Now())
-			m, err := texts.render(&n, count)
+			m, err := texts.render(t.Context(), &n, count)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -30,7 +30,7 @@ func TestTexts(t *testing.T) {
 	}
 	n := Example(notice.Aborted, time.Now())
 	n.Text, n.Remedy = "More than 50 copies.", "Print fewer."
-	m, err := texts.render(&n, 3)
+	m, err := texts.render(t.Context(), &n, 3)
 	if err != nil || !strings.HasPrefix(m.Subject, "3 print jobs") || !strings.Contains(m.Text, "More than 50 copies.") ||
 		!strings.Contains(m.Text, "Print fewer.") {
 		t.Errorf("%v %q\n%s", err, m.Subject, m.Text)
@@ -46,7 +46,7 @@ func TestOneSubject(t *testing.T) {
 	n := Example(notice.Aborted, time.Now())
 	n.Text = "a\r\nBcc: eve@contoso.com\u2028x\x00" + strings.Repeat("é", 1000)
 	n.Queue = "Follow\r\n-Me"
-	m, err := texts.render(&n, 1)
+	m, err := texts.render(t.Context(), &n, 1)
 	broken := strings.ContainsAny(m.Subject, "\r\n\x00\u2028") || strings.Contains(m.Text, "\r")
 	if err != nil || broken || len([]rune(m.Subject)) > maxSubject {
 		t.Errorf("%v %q", err, m.Subject)
@@ -68,7 +68,7 @@ func TestTextsOfAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := Example(notice.Aborted, time.Now())
-	if m, err := texts.render(&n, 1); err != nil || !strings.HasPrefix(m.Subject, "Sorry: ") {
+	if m, err := texts.render(t.Context(), &n, 1); err != nil || !strings.HasPrefix(m.Subject, "Sorry: ") {
 		t.Errorf("%v %q", err, m.Subject)
 	}
 	for text, name := range map[string]string{
@@ -100,10 +100,10 @@ func TestZoneAndPlace(t *testing.T) {
 	texts.Place = func(device string) string { return "Canteen (" + device + ")" }
 	for kind, want := range map[string][]string{
 		notice.Aborted: {"14:21"}, notice.Kept: {"Canteen (hq-2-west)"},
-		notice.HoldEnding: {"15:21 on Tue 10 Mar", "15:21 there", "Canteen (hq-2-west), Canteen (hq-2-east)"},
+		notice.HoldEnding: {"soon: Tue 10 Mar 15:21", "Canteen (hq-2-west), Canteen (hq-2-east)"},
 	} {
 		n := Example(kind, time.Date(2026, 3, 10, 9, 21, 0, 0, time.UTC)) // its hold ends an hour later
-		m, err := texts.render(&n, 1)
+		m, err := texts.render(t.Context(), &n, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

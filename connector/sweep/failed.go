@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,13 +44,14 @@ func (s *Sweeper) tellFailed(ctx context.Context, rec *job.Record, saw seen) err
 	if _, person := graph.CanonicalGUID(rec.Owner); !person {
 		return nil
 	}
-	text := "The printer gave it up."
+	own, _ := notice.WordsOf(notice.Failed)
+	text := own.Text
 	if saw.detail != "" {
-		text = "The printer gave it up: " + saw.detail + "."
+		text = strings.TrimSuffix(text, ".") + ": " + saw.detail + "."
 	}
 	return notice.Write(ctx, s.notices, &notice.Notice{
 		ID: notice.ID(rec.Decision.ID, notice.Failed), Kind: notice.Failed, At: time.Now(), Ref: rec.Ref, Queue: s.queues.NameOf(rec),
 		Owner: rec.Owner, Created: rec.Created, Device: rec.PrintedBy(), Refunded: saw.refunded,
-		Text: text, Remedy: "Print it again, or at another printer if it fails there once more.",
+		Text: text, Remedy: own.Remedy,
 	})
 }

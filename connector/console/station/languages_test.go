@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"pullprint/connector/catalog"
+	"pullprint/connector/notice"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/policy/reasons"
@@ -27,13 +28,14 @@ var (
 	markup     = regexp.MustCompile(`<[^>]*>`)
 )
 
-// saidHere are the texts that the pages of a station can say: those of the templates, of the
+// saidHere are the texts that the pages of a station and notices can say: those of the templates, of the
 // code, of messages, reasons and printers.
 func saidHere(t *testing.T) map[string]bool {
 	t.Helper()
 	keys := map[string]bool{}
 	templates, _ := filepath.Glob("../*/pages/*.html")
-	for _, name := range templates {
+	notices, _ := filepath.Glob("../../notify/templates/*")
+	for _, name := range slices.Concat(templates, notices) {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +45,7 @@ func saidHere(t *testing.T) map[string]bool {
 		}
 	}
 	code, _ := filepath.Glob("*.go")
-	for _, name := range append(code, "../view/words.go") {
+	for _, name := range append(code, "../view/words.go", "../../catalog/language.go", "../../catalog/reason.go") {
 		if !strings.HasSuffix(name, "_test.go") {
 			saidInCode(t, name, keys)
 		}
@@ -55,11 +57,15 @@ func saidHere(t *testing.T) map[string]bool {
 		own, _ := reasons.Of(code)
 		keys[own.Text], keys[own.Remedy] = true, true
 	}
+	for _, kind := range notice.Kinds {
+		if own, ok := notice.WordsOf(kind); ok {
+			keys[own.Text], keys[own.Remedy] = true, true
+		}
+	}
 	for _, cause := range printer.Causes() {
 		keys[cause] = true
 	}
 	for _, more := range []string{
-		"%s %s", "%[1]s %[2]s %[3]s %[4]s", "today %s", "tomorrow %s",
 		"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
 		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 	} {
@@ -119,7 +125,7 @@ var forAdministrators = []string{
 	"Write the id of a configured device into the address: /station/ID.", "That is not the token of this reader.",
 }
 
-// Each text that a station can say is in each language, and the languages have no other.
+// Each text that a station or a notice can say is in each language, and the languages have no other.
 func TestEveryTextInEveryLanguage(t *testing.T) {
 	used := saidHere(t)
 	src, err := os.ReadFile("../../catalog/texts/de.json")

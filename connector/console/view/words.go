@@ -60,14 +60,7 @@ func (w Words) Until(t time.Time) string { return w.Language.Until(w.now.In(w.zo
 
 // Amount is what something costs, or what is left.
 func (w Words) Amount(a quota.Amount) string {
-	v := float64(a) / float64(quota.Unit)
-	switch {
-	case w.currency != "":
-		return w.Number(v, 2) + " " + w.currency
-	case a%quota.Unit == 0:
-		return w.Text("%d pages", int64(a/quota.Unit))
-	}
-	return w.Text("%s pages", w.Number(v, 0))
+	return w.Language.Amount(float64(a)/float64(quota.Unit), w.currency)
 }
 
 // AtTheMoment is what a person is told of an error that they did not cause.
@@ -131,45 +124,10 @@ func (w Words) Facts(p release.Printed) string {
 	return strings.Join(list, " · ")
 }
 
-// Why is what is wrong with a printer, as far as the catalog has words for it.
-func (w Words) Why(causes string) string {
-	var list []string
-	for cause := range strings.SplitSeq(causes, ", ") {
-		if w.Has(cause) {
-			list = append(list, w.Text(cause))
-		}
-	}
-	return strings.Join(list, ", ")
-}
-
-// Reason is why a job is refused: the program's own reasons in this language, with the cause and
-// the devices to go to that release has put into them; those of a policy as it says them.
+// Reason is why a job is refused, in this language.
 func (w Words) Reason(r release.Reason) release.Reason {
-	own, ok := reasons.Of(r.Code)
-	if !ok || w.Code() == "en" {
-		return r
-	}
-	text, remedy := w.Text(own.Text), w.Text(own.Remedy)
-	if causes, ok := between(r.Text, strings.TrimSuffix(own.Text, ".")+": ", "."); ok {
-		if why := w.Why(causes); why != "" {
-			text = strings.TrimSuffix(text, ".") + ": " + why + "."
-		}
-	}
-	if places, ok := between(r.Remedy, "Go to ", ": your job is still waiting."); ok {
-		if i := strings.LastIndex(places, " or "); i >= 0 {
-			places = w.Text("%s or %s", places[:i], places[i+len(" or "):])
-		}
-		remedy = w.Text("Go to %s: your job is still waiting.", places)
-	}
-	r.Text, r.Remedy = text, remedy
+	r.Text, r.Remedy = w.Language.Reason(r.Code, r.Text, r.Remedy)
 	return r
-}
-
-// between is what stands in a text between its beginning and its end.
-func between(text, begins, ends string) (inner string, ok bool) {
-	inner, begun := strings.CutPrefix(text, begins)
-	inner, ended := strings.CutSuffix(inner, ends)
-	return inner, begun && ended
 }
 
 // Refused is Reason for a job that waits: when its cost is the reason, it says what is left.

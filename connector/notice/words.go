@@ -1,0 +1,22 @@
+package notice
+
+// Words are a text and a remedy of the program's own, for a kind of notice that no decision says them
+// for.
+type Words struct{ Text, Remedy string }
+
+var words = map[string]Words{
+	Failed: {"The printer gave it up.", "Print it again, or at another printer if it fails there once more."},
+	BudgetLow: {
+		"Your print budget for this period is almost used up.", "Print on both sides or in black and white where that costs less.",
+	},
+	BudgetExhausted: {
+		"Your print budget for this period is used up.",
+		"You can print again in the next period, or ask whoever manages your print budget.",
+	},
+}
+
+// WordsOf are those of a kind; ok is false when its decisions say them.
+func WordsOf(kind string) (w Words, ok bool) {
+	w, ok = words[kind]
+	return w, ok
+}
