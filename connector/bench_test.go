@@ -460,7 +460,8 @@ func fill(b *testing.B, store *bus.Bus, n int) {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				rec := job.Record{
-					Ref: graph.Ref{Printer: pullID, Job: strconv.FormatInt(i, 10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
+					Ref: graph.Ref{Printer: pullID, Job: strconv.FormatInt(i,
+						10)}, Task: fmt.Sprintf("%08d-2222-4333-8444-555555555555", i),
 					Definition: benchDefinition,
 					Owner:      fmt.Sprintf("%08d-2222-4333-8444-555555555555", i%1000), Queue: "Follow-Me", Created: now, Seen: now,
 					Decision: decision.Decision{

@@ -116,7 +116,8 @@ func TestDocumentThatKillsTheProcess(t *testing.T) {
 		cancel()
 		<-done
 		for i := range 5000 { // other deaths
-			if _, _, err := w.bus.Inflight().CompareAndSet(t.Context(), fmt.Sprint("other", i), []byte(`{"crashes":1}`), 0, 7*24*time.Hour); err != nil {
+			if _, _, err := w.bus.Inflight().CompareAndSet(t.Context(), fmt.Sprint("other", i),
+				[]byte(`{"crashes":1}`), 0, 7*24*time.Hour); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -84,10 +84,12 @@ func TestFailedAtThePrinter(t *testing.T) {
 					t.Errorf("%+v, %+v", rec.Paper, rec.Trail)
 				}
 				if len(told.bodies) != 1 || told.bodies[0].Kind != notice.Failed || !strings.Contains(told.bodies[0].Text, c.words) ||
-					told.bodies[0].Owner != studentID || told.bodies[0].Device != "hq-2-west" || told.ids[0] != rec.Decision.ID+":job.failed" {
+					told.bodies[0].Owner != studentID || told.bodies[0].Device != "hq-2-west" ||
+					told.ids[0] != rec.Decision.ID+":job.failed" {
 					t.Fatalf("%q %+v", told.ids, told.bodies)
 				}
-				if back := told.bodies[0].Refunded; (back == nil) != (c.back < 0) || back != nil && *back != quota.Amount(c.back)*quota.Unit {
+				if back := told.bodies[0].Refunded; (back == nil) != (c.back < 0) || back != nil &&
+					*back != quota.Amount(c.back)*quota.Unit {
 					t.Errorf("the notice says that %v was given back", back)
 				}
 				if c.back >= 0 {

@@ -88,7 +88,8 @@ func TestEraseUnknownPerson(t *testing.T) {
 	before := picture(t, b)
 	p := peopleOf(b)
 	for _, user := range []string{
-		"", "held", "owner", "pullprint", "1", "d1", "redirect", ".*", "@", "Follow-Me", "a b@contoso.com", "nobody@contoso.com", leaverID[:35],
+		"", "held", "owner", "pullprint", "1", "d1", "redirect", ".*", "@", "Follow-Me", "a b@contoso.com",
+		"nobody@contoso.com", leaverID[:35],
 		pullID, strings.ToUpper(westID), appID,
 	} {
 		if done, err := p.Erase(t.Context(), user, privacy.Erasure{ForgetBudget: true}); !errors.Is(err, privacy.ErrUnknownPerson) {

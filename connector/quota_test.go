@@ -285,7 +285,10 @@ func TestChargedOnceThroughAnyCrash(t *testing.T) {
 					if mode == directID && early != "" {
 						continue
 					}
-					name := strings.Join([]string{map[string]string{pullID: "pull", directID: "direct"}[mode], strings.TrimSpace(early), spot, again}, "/")
+					name := strings.Join([]string{
+						map[string]string{pullID: "pull", directID: "direct"}[mode],
+						strings.TrimSpace(early), spot, again,
+					}, "/")
 					t.Run(name, func(t *testing.T) {
 						bustest.Virtual(t, func(t *testing.T) { chargedOnce(t, mode, early+weekly, spot, again) })
 					})
@@ -423,7 +426,10 @@ rules:
 		down := errors.New("the directory is down")
 		out := down
 		off := func(d *connector.Deps) { d.Graph = shaky{d.Graph, &out} }
-		for mode, want := range map[string]string{"": "hold directory.unavailable", "allow": "hold ", "abort": "abort directory.unavailable"} {
+		for mode, want := range map[string]string{
+			"": "hold directory.unavailable", "allow": "hold ",
+			"abort": "abort directory.unavailable",
+		} {
 			body := src
 			if mode != "" {
 				body = "unknown: {directory: " + mode + "}\n" + src
@@ -668,7 +674,10 @@ func (blind) Printer(context.Context, string) (graph.Printer, error) {
 // becomes of it.
 func TestDeviceOutOfReach(t *testing.T) {
 	w := newWorld(t, bustest.Open(t), graphtest.Calm())
-	for mode, want := range map[string]string{"hold": "kept device.unavailable", "allow": "released ", "abort": "aborted device.unavailable"} {
+	for mode, want := range map[string]string{
+		"hold": "kept device.unavailable", "allow": "released ",
+		"abort": "aborted device.unavailable",
+	} {
 		l := w.live("", withPolicy(t, "unknown: {device: "+mode+"}"), func(d *connector.Deps) { d.Graph = blind{d.Graph} })
 		id, d := w.print(graphtest.JobSpec{Printer: pullID})
 		l.worker.Handle(l.ctx, d)

@@ -163,7 +163,11 @@ func TestKeptReleases(t *testing.T) {
 		"stopped": {func(w *world) { w.setPrinter(westID, "stopped", true) }, "rules: []", reasons.DeviceUnavailable, "hq-2-east"},
 		"refuses": {func(w *world) { w.setPrinter(westID, "idle", false) }, "rules: []", reasons.DeviceUnavailable, "hq-2-east"},
 		"all stopped": {
-			func(w *world) { w.setPrinter(westID, "stopped", true); w.setPrinter(eastID, "stopped", true) }, "rules: []", reasons.DeviceUnavailable,
+			func(w *world) {
+				w.setPrinter(westID, "stopped", true)
+				w.setPrinter(eastID, "stopped",
+					true)
+			}, "rules: []", reasons.DeviceUnavailable,
 			"another printer",
 		},
 		"policy": {
@@ -186,7 +190,8 @@ func TestKeptReleases(t *testing.T) {
 				t.Fatalf("%+v, %v", out, err)
 			}
 			got := out.Kept[0]
-			if got.Ref != graph.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" || !strings.Contains(got.Reason.Remedy, c.remedy) ||
+			if got.Ref != graph.Ref(id) || got.Reason.Code != c.code || got.Reason.Text == "" ||
+				!strings.Contains(got.Reason.Remedy, c.remedy) ||
 				got.Reason.Remedy == "" {
 				t.Errorf("%+v", got)
 			}
@@ -564,7 +569,10 @@ rules:
 			t.Errorf("died %q: %+v\nprinted with %+v\nwant         %+v", spot, j.Effects, moved.Configuration, want)
 		}
 		rec := w.record(id)
-		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (decision.Settings{Copies: 1, ColorMode: "blackAndWhite", MediaSize: "A5"}) {
+		if rec.Decision.SetBy != "mono" || *rec.Decision.Set != (decision.Settings{
+			Copies:    1,
+			ColorMode: "blackAndWhite", MediaSize: "A5",
+		}) {
 			t.Errorf("record: %+v by %s", rec.Decision.Set, rec.Decision.SetBy)
 		}
 	}
@@ -575,7 +583,8 @@ rules:
 func TestSetBeforeComplete(t *testing.T) {
 	for _, spot := range []string{"", "after intent", "before call", "after call", "before outcome"} {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
-		rewriting := withPolicy(t, `rules: [{name: save, at: arrival, when: '!job.duplex', set: {duplexMode: flipOnLongEdge, pagesPerSheet: 2}}]`)
+		rewriting := withPolicy(t,
+			`rules: [{name: save, at: arrival, when: '!job.duplex', set: {duplexMode: flipOnLongEdge, pagesPerSheet: 2}}]`)
 		id, d := w.print(graphtest.JobSpec{Printer: directID, Copies: 4, Color: true})
 		before, _ := w.sim.Job(id)
 		for _, s := range []string{spot, ""} {

@@ -118,7 +118,10 @@ func (w *world) play(rt *rapid.T) {
 		case "sweep":
 			_ = l.sweeper.Sweep(l.ctx)
 		case "tick": // up to more than half of the time that a job is held
-			time.Sleep(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 2 * time.Minute, 33 * time.Minute}).Draw(rt, "time"))
+			time.Sleep(rapid.SampledFrom([]time.Duration{
+				time.Second, 20 * time.Second, 2 * time.Minute,
+				33 * time.Minute,
+			}).Draw(rt, "time"))
 		case "two at once":
 			done := make(chan struct{})
 			go func() { defer close(done); _, _ = l.release.Release(l.ctx, order()) }()

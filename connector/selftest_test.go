@@ -105,7 +105,8 @@ func TestSelfTest(t *testing.T) {
 				time.Sleep(90 * time.Minute) // virtual
 				s.results(t, "the next time", 2, 0)
 				for _, job := range w.sim.Jobs(q.PrinterID) {
-					if aborted := strings.Contains(job.Reason, "selftest.passed"); aborted == (job.ID == own) || (aborted && job.State != "aborted") {
+					if aborted := strings.Contains(job.Reason, "selftest.passed"); aborted == (job.ID == own) ||
+						(aborted && job.State != "aborted") {
 						t.Errorf("job %v of %v: %s, %q", job.ID, own, job.State, job.Reason)
 					}
 				}
@@ -183,7 +184,11 @@ func TestSelfTestDies(t *testing.T) {
 				person := administrator(t, w)
 				var hears atomic.Bool
 				dies := make(chan struct{})
-				first := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing, error) { return dying{person, spot, dies}, nil },
+				first := selfTest(t, w, "Follow-Me", func(context.Context) (selftest.Printing,
+					error,
+				) {
+					return dying{person, spot, dies}, nil
+				},
 					&hears)
 				<-dies
 				first.stop()

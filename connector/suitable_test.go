@@ -43,7 +43,10 @@ func TestUnsuitable(t *testing.T) {
 		{can: graph.Capabilities{MediaSizes: []string{"A4"}}, job: graph.Configuration{MediaSize: "A3\u202e"}},
 		{can: graph.Capabilities{MediaSizes: []string{"A4"}}, job: graph.Configuration{MediaSize: strings.Repeat("A", 1000)}},
 		{
-			can: graph.Capabilities{Finishings: []string{"none", "punch"}}, job: graph.Configuration{Finishings: []string{"none", "stapleTopLeft"}},
+			can: graph.Capabilities{Finishings: []string{
+				"none",
+				"punch",
+			}}, job: graph.Configuration{Finishings: []string{"none", "stapleTopLeft"}},
 			why: "it can't finish the job as wanted: staple top left",
 		},
 		{can: graph.Capabilities{Finishings: []string{"none"}}, job: graph.Configuration{Finishings: []string{"unknownFutureValue"}}},
@@ -66,7 +69,10 @@ func TestDeviceUnsuitable(t *testing.T) {
 		src        string
 		remedy     string // empty: it is released
 	}{
-		"mono, the other in colour": {west: `{"isColorPrintingSupported":false,"colorModes":["blackAndWhite"]}`, remedy: "Go to hq-2-east: "},
+		"mono, the other in colour": {
+			west:   `{"isColorPrintingSupported":false,"colorModes":["blackAndWhite"]}`,
+			remedy: "Go to hq-2-east: ",
+		},
 		"mono, and the other is too": {
 			west: `{"isColorPrintingSupported":false,"colorModes":["blackAndWhite"]}`,
 			east: `{"isColorPrintingSupported":false,"colorModes":["blackAndWhite"]}`, remedy: "Go to another printer, or print it again",

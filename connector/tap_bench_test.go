@@ -77,7 +77,8 @@ func (x *bench) paying(b *testing.B) *release.Releaser {
 func (x *bench) settle(b *testing.B, released []release.Released) {
 	b.Helper()
 	for _, r := range released {
-		if _, err := x.deps.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}}, time.Now()); err != nil {
+		if _, err := x.deps.Ledger.Settle(b.Context(), r.Name(), []quota.Account{{Kind: quota.User, Name: studentID}},
+			time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

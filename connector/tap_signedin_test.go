@@ -45,7 +45,11 @@ func TestSignedIn(t *testing.T) {
 			want   int // released
 			err    error
 		}{
-			{"from afar, which is not allowed", near, studentID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, tap.ErrNotRemote},
+			{
+				"from afar, which is not allowed", near, studentID, decision.AskedByRemote, "hq-2-west",
+				[]graph.Ref{first},
+				0, tap.ErrNotRemote,
+			},
 			{"of another", far, leaverID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, nil},
 			{"of another by phone", far, leaverID, decision.AskedByPhone, "hq-2-west", []graph.Ref{first}, 0, nil},
 			{"of a colleague from afar", far, strangerID, decision.AskedByRemote, "hq-2-west", []graph.Ref{first}, 0, nil},

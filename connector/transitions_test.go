@@ -418,7 +418,10 @@ func (p *passage) check(row job.Transition) {
 		p.t.Errorf("the audit has %q, want %s", verdicts, row.Audit)
 	}
 	job, _ := p.w.sim.Job(p.id)
-	made := map[string]int{"abort": job.Effects.AbortApplied, "complete": job.Effects.FinishApplied, "redirect": job.Effects.RedirectApplied}
+	made := map[string]int{
+		"abort": job.Effects.AbortApplied, "complete": job.Effects.FinishApplied,
+		"redirect": job.Effects.RedirectApplied,
+	}
 	if row.Calls != "" && made[row.Calls] != 1 {
 		p.t.Errorf("%s was made %d times", row.Calls, made[row.Calls])
 	}

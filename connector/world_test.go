@@ -99,7 +99,10 @@ func newWorld(t testing.TB, b *bus.Bus, k graphtest.Knobs) *world {
 	}
 	w.sim.AddApp(graphtest.App{ClientID: appID, Secret: appSecret})
 	w.sim.AddUser(graphtest.User{ID: studentID, UPN: "student@contoso.com", Groups: []graphtest.Group{{DisplayName: "students"}}})
-	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangerID: "Stranger", westID: "West", eastID: "East"} {
+	for id, name := range map[string]string{
+		pullID: "Follow-Me", directID: "Poster", strangerID: "Stranger",
+		westID: "West", eastID: "East",
+	} {
 		w.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}
 	w.register()
@@ -390,8 +393,9 @@ func (w *world) live(spot string, change ...func(*connector.Deps)) *life {
 	documents.Fill()
 	deps := connector.Deps{
 		Graph: answered{client}, Pages: evaluate.PageCounter(client, documents),
-		Jobs:   job.NewStore(dyingKV{w.bus.Jobs(), l}, job.DefaultRetention),
-		Ledger: ledger.New(dyingLedger{w.bus.Quota(), l}, w.bus, rand.Text), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
+		Jobs: job.NewStore(dyingKV{w.bus.Jobs(), l}, job.DefaultRetention),
+		Ledger: ledger.New(dyingLedger{w.bus.Quota(), l}, w.bus,
+			rand.Text), Audit: dyingAudit{l}, Inflight: dyingNotes{w.bus.Inflight(), l},
 		Notices: w.bus, Feed: w.bus, Delegations: delegation.New(w.bus.State()), Verifier: w.verifier,
 		Policy: func() *policy.Policy { return pol }, Queues: queues, Devices: devices, Index: l.index, Logger: zap.NewNop(),
 		Instance: "life-" + strconv.FormatInt(lives.Add(1), 10), Sole: true,

@@ -92,7 +92,11 @@ func TestPrices(t *testing.T) {
 		{"prices: {page: 1, color: 5}", policy.Job{Pages: 7, Color: true}, "35"},
 		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", policy.Job{Pages: 7, Duplex: true}, "5.8"},
 		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", policy.Job{Pages: 1, Color: true, Duplex: true}, "5"},
-		{"prices: {page: 0.05, color: 0.333333, duplex_discount: 0.25, currency: EUR}", policy.Job{Pages: 2, Color: true, Duplex: true}, "0.5"},
+		{
+			"prices: {page: 0.05, color: 0.333333, duplex_discount: 0.25, currency: EUR}",
+			policy.Job{Pages: 2, Color: true, Duplex: true},
+			"0.5",
+		},
 		{"prices: {page: 0}", policy.Job{Pages: 7}, "0"},
 	} {
 		p := mustLoad(t, c.prices)
@@ -175,10 +179,12 @@ func TestCharge(t *testing.T) {
 		"in debt":                  {paying(t, p, "-4"), policy.Keep, reasons.QuotaExhausted, "6", "you have 0 pages left"},
 		"the price of what is set": {paying(t, p, "6", mono), policy.Redirect, "", "6", ""},
 		"the account of a center": {
-			paying(t, p, "5", lab), policy.Keep, reasons.QuotaExhausted, "6", "lab has 5 pages left until Wednesday 1 April 2026 00:00 CEST.",
+			paying(t, p, "5",
+				lab), policy.Keep, reasons.QuotaExhausted, "6", "lab has 5 pages left until Wednesday 1 April 2026 00:00 CEST.",
 		},
 		"nobody pays": {
-			paying(t, p, "", nobodys), policy.Keep, reasons.QuotaExhausted, "0", "No print budget is meant for you. Ask your administrator for one.",
+			paying(t, p, "",
+				nobodys), policy.Keep, reasons.QuotaExhausted, "0", "No print budget is meant for you. Ask your administrator for one.",
 		},
 		"a rule knows the account": {
 			paying(t, p, "2", color, func(r *policy.Request) { r.Job.Pages = 0 }), policy.Keep, "color.low", "0", "You have 2 pages left.",
@@ -337,7 +343,8 @@ func TestFirstLanguage(t *testing.T) {
 			t.Errorf("%s\nin German: %s", file, got)
 		}
 	}
-	if got := mustLoad(t, two).Decide(arriving(func(r *policy.Request) { r.Job.Duplex = true })).Sentence(); got != "Closed. Attendez. [a.b]" {
+	if got := mustLoad(t,
+		two).Decide(arriving(func(r *policy.Request) { r.Job.Duplex = true })).Sentence(); got != "Closed. Attendez. [a.b]" {
 		t.Error(got)
 	}
 }
@@ -447,7 +454,8 @@ func TestForAnother(t *testing.T) {
 		"paid":   {paying(t, p, "6"), ""},
 	} {
 		d := policy.ForAnother(p.Decide(c.req))
-		if !strings.Contains(d.Sentence(), c.told) || strings.Contains(d.Sentence(), "ou have") || strings.Contains(d.Sentence(), " for you") {
+		if !strings.Contains(d.Sentence(), c.told) || strings.Contains(d.Sentence(), "ou have") ||
+			strings.Contains(d.Sentence(), " for you") {
 			t.Errorf("%s: %s", name, d.Sentence())
 		}
 	}

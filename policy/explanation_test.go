@@ -61,7 +61,12 @@ func TestExplainRules(t *testing.T) {
 		}
 	}
 	bulk := p.Explain(arriving(release, color, copies(11))).Rules[1]
-	want := []policy.Value{{"job.copies", "11"}, {"job.copies > 10", "true"}, {"job.color", "true"}, {"job.copies > 10 && job.color", "true"}}
+	want := []policy.Value{
+		{"job.copies", "11"},
+		{"job.copies > 10", "true"},
+		{"job.color", "true"},
+		{"job.copies > 10 && job.color", "true"},
+	}
 	if diff := cmp.Diff(want, bulk.Values); diff != "" || bulk.Line != 5 || bulk.When != "job.copies > 10 && job.color" {
 		t.Errorf("%+v\n%s", bulk, diff)
 	}

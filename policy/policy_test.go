@@ -45,7 +45,8 @@ func TestDecide(t *testing.T) {
 		"no rule matches":        {all, arriving(), plain(policy.Arrival, policy.Hold)},
 		"the first that matches": {
 			all, arriving(color), policy.Decision{
-				Point: policy.Arrival, Verdict: policy.Abort, Reason: "color.no", Rule: "no-color", Text: "No colour here, ada@example.com.",
+				Point: policy.Arrival, Verdict: policy.Abort, Reason: "color.no", Rule: "no-color",
+				Text:   "No colour here, ada@example.com.",
 				Remedy: "Print it in black and white.",
 			},
 		},
@@ -59,16 +60,25 @@ func TestDecide(t *testing.T) {
 		"after the hour": {
 			all, arriving(release, func(r *policy.Request) { r.Now = noon.Add(time.Hour) }), plain(policy.Release, policy.Redirect),
 		},
-		"complete at a direct queue": {all, arriving(direct), policy.Decision{Point: policy.Arrival, Verdict: policy.Complete, Rule: "posters"}},
-		"redirect by rule": {rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`,
-			keepNight), arriving(release), policy.Decision{Point: policy.Release, Verdict: policy.Redirect, Reason: "staff.first", Rule: "go"}},
+		"complete at a direct queue": {
+			all, arriving(direct),
+			policy.Decision{Point: policy.Arrival, Verdict: policy.Complete, Rule: "posters"},
+		},
+		"redirect by rule": {
+			rules(`{name: go, at: release, when: 'true', verdict: redirect, reason: staff.first}`,
+				keepNight), arriving(release),
+			policy.Decision{Point: policy.Release, Verdict: policy.Redirect, Reason: "staff.first", Rule: "go"},
+		},
 		"hold by rule at a direct queue": {
 			rules(`{name: wait, at: arrival, when: 'queue.mode == "direct"', verdict: hold, reason: ask.first}`), arriving(direct),
 			policy.Decision{Point: policy.Arrival, Verdict: policy.Hold, Reason: "ask.first", Rule: "wait"},
 		},
 		"abort at release": {
 			rules(`{name: stop, at: release, when: 'true', verdict: abort, reason: it.stops, text: It stops., remedy: Ask.}`), arriving(release),
-			policy.Decision{Point: policy.Release, Verdict: policy.Abort, Reason: "it.stops", Rule: "stop", Text: "It stops.", Remedy: "Ask."},
+			policy.Decision{
+				Point: policy.Release, Verdict: policy.Abort, Reason: "it.stops", Rule: "stop",
+				Text: "It stops.", Remedy: "Ask.",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

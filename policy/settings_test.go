@@ -35,7 +35,8 @@ func TestSet(t *testing.T) {
 		"one copy of a guest":  {arriving(release, guest, many), policy.Redirect, "{copies: 1, colorMode: blackAndWhite}", "guests"},
 		"many":                 {arriving(release, many), policy.Redirect, "{duplexMode: flipOnLongEdge, pagesPerSheet: 2}", "save"},
 		"the later wins": {
-			arriving(release, guest, lab), policy.Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two",
+			arriving(release, guest,
+				lab), policy.Redirect, "{copies: 2, colorMode: blackAndWhite, mediaSize: A5, quality: low}", "guests, two",
 		},
 		"an aborted job": {arriving(release, many, lab), policy.Abort, "{}", ""},
 		"another point":  {arriving(color, guest), policy.Hold, "{}", ""},

@@ -278,7 +278,10 @@ func (g *fakeGraph) CreateSubscription(ctx context.Context, n graph.NewSubscript
 		}
 	}
 	s := &liveSub{
-		asked: n, Subscription: graph.Subscription{ID: g.id("sub"), Resource: n.Resource, NotificationURL: n.NotificationURL, Expires: n.Expires},
+		asked: n, Subscription: graph.Subscription{
+			ID: g.id("sub"), Resource: n.Resource,
+			NotificationURL: n.NotificationURL, Expires: n.Expires,
+		},
 	}
 	g.subs[s.ID] = s
 	created := g.created
@@ -346,7 +349,10 @@ func (s *mapState) rewrite(t *testing.T, change func(*subscriptions)) {
 // add is a subscription that somebody else made.
 func (g *fakeGraph) add(id, resource string) {
 	g.subs[id] = &liveSub{
-		Subscription: graph.Subscription{ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath, Expires: time.Now().Add(life)},
+		Subscription: graph.Subscription{
+			ID: id, Resource: resource, NotificationURL: ourURL + NotificationPath,
+			Expires: time.Now().Add(life),
+		},
 	}
 }
 

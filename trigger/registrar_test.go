@@ -453,7 +453,10 @@ func refusedSignIn() error { return &auth.Error{Code: "AADSTS7000215", Status: 4
 func TestRegistrarOptions(t *testing.T) {
 	b := NewVerifier(VerifierOptions{TenantID: ourTenant, State: newMapState().cell()})
 	for _, u := range []string{"", "print.example.com", "ftp://x", "https://x?y=1", "https://x#y", "https://"} {
-		if _, err := NewRegistrar(RegistrarOptions{Graph: newFakeGraph(), State: b.state, Verifier: b, AppID: ourApp, PublicURL: u}); err == nil {
+		if _, err := NewRegistrar(RegistrarOptions{
+			Graph: newFakeGraph(), State: b.state, Verifier: b, AppID: ourApp,
+			PublicURL: u,
+		}); err == nil {
 			t.Errorf("public URL %q is accepted", u)
 		}
 	}

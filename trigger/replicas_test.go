@@ -38,7 +38,8 @@ func TestNotificationBeforeTheAnswer(t *testing.T) {
 			t.Fatal("nothing was tried")
 		}
 		sub := one(t, g)
-		if _, err := replica.verifier.Verify(notify("another-id", sub.asked.ClientState, "def-1", "t")); !errors.Is(err, ErrUnknownSubscription) {
+		if _, err := replica.verifier.Verify(notify("another-id", sub.asked.ClientState, "def-1",
+			"t")); !errors.Is(err, ErrUnknownSubscription) {
 			t.Errorf("its id is known now, but another is taken: %v", err)
 		}
 	})
@@ -169,7 +170,8 @@ func TestReplacedWhileTidying(t *testing.T) {
 					delete(g.subs, subs.Current.ID)
 					subs.retireCurrent(time.Now())
 					subs.Current = &subscription{
-						ID: "theirs", ClientState: newClientState(), Resource: subs.Past[0].Resource, URL: subs.Past[0].URL, Renewed: time.Now(),
+						ID: "theirs", ClientState: newClientState(), Resource: subs.Past[0].Resource,
+						URL: subs.Past[0].URL, Renewed: time.Now(),
 						Expires: time.Now().Add(life),
 					}
 					g.add("theirs", subs.Current.Resource)
@@ -194,7 +196,10 @@ func TestPendingOfAnother(t *testing.T) {
 		settled(time.Second)
 		want, secret := one(t, g), newClientState()
 		s.rewrite(t, func(subs *subscriptions) {
-			subs.Pending = &subscription{ClientState: secret, Resource: want.Resource, URL: want.NotificationURL, Expires: time.Now().Add(life)}
+			subs.Pending = &subscription{
+				ClientState: secret, Resource: want.Resource, URL: want.NotificationURL,
+				Expires: time.Now().Add(life),
+			}
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.add("theirs", "/"+want.Resource)

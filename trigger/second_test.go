@@ -57,7 +57,8 @@ func TestUnknownSubscriptionIsReplaced(t *testing.T) {
 						ours = append(ours, sub)
 					}
 				}
-				if len(ours) != 1 || ours[0].ID != p.current().ID || ours[0].NotificationURL != want+NotificationPath || len(g.live()) != 2 {
+				if len(ours) != 1 || ours[0].ID != p.current().ID ||
+					ours[0].NotificationURL != want+NotificationPath || len(g.live()) != 2 {
 					t.Errorf("%d subscriptions, %+v, believed in %s", len(g.live()), ours, p.current().ID)
 				}
 			})

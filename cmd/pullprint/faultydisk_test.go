@@ -216,7 +216,8 @@ func streamFails(t *testing.T, kind faultdisk.Fault, stream string) {
 	pages := map[string]bool{}
 	eventually(faultFor, func() bool {
 		lives()
-		if code, page := get("http://" + c.metrics + "/readyz?verbose"); code == http.StatusServiceUnavailable && strings.Contains(page, stream) {
+		if code, page := get("http://" + c.metrics + "/readyz?verbose"); code == http.StatusServiceUnavailable &&
+			strings.Contains(page, stream) {
 			pages[page] = true
 		}
 		time.Sleep(50 * time.Millisecond)

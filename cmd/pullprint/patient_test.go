@@ -221,7 +221,8 @@ func oldNATS(t *testing.T) string {
 			}
 			go func() {
 				defer c.Close()
-				fmt.Fprint(c, `INFO {"server_id":"OLD","version":"2.10.7","proto":1,"max_payload":1048576,"headers":true,"jetstream":true}`+"\r\n")
+				fmt.Fprint(c,
+					`INFO {"server_id":"OLD","version":"2.10.7","proto":1,"max_payload":1048576,"headers":true,"jetstream":true}`+"\r\n")
 				lines := bufio.NewScanner(c)
 				for lines.Scan() {
 					if strings.HasPrefix(lines.Text(), "PING") {

@@ -252,7 +252,8 @@ var samples = map[string][]any{
 var some = []json.RawMessage{json.RawMessage(`{"owner":"x"}`)}
 
 var aPerson = privacy.Person{
-	Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some, Audit: some, Dead: some,
+	Names: []string{"x"}, Jobs: some, Badges: some, Accounts: some, Delegations: some, Decisions: some, Ledger: some,
+	Audit: some, Dead: some,
 	Notices: some,
 }
 

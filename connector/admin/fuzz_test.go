@@ -24,7 +24,8 @@ func FuzzTapBody(f *testing.F) {
 	})
 	for _, body := range []string{
 		`{"badge":"1"}`, `{"device":"east","badge":"1"}`, `{"badge":"1","token":"` + testTokens["west"] + `"}`, `{"badge":"1","token":"x"}`,
-		`{}`, `[]`, ``, `{"badge":1}`, `{"badge":"1"}{}`, "\xff", `{"badge":"1","more":{}}`, `{"badge":"1","badge":"2"}`, `{"Token":"\u0000"}`,
+		`{}`, `[]`, ``, `{"badge":1}`, `{"badge":"1"}{}`, "\xff", `{"badge":"1","more":{}}`,
+		`{"badge":"1","badge":"2"}`, `{"Token":"\u0000"}`,
 	} {
 		f.Add(true, []byte(body))
 		f.Add(false, []byte(body))
@@ -45,7 +46,8 @@ func FuzzTapBody(f *testing.F) {
 		if reply.Status >= http.StatusInternalServerError || reply.Status == http.StatusOK {
 			t.Errorf("%d %s", reply.Status, reply.Body)
 		}
-		known := header || bytes.Contains(body, []byte(testTokens["west"])) || bytes.Contains(body, []byte(`\u`)) || bytes.Contains(body, []byte(`\/`))
+		known := header || bytes.Contains(body, []byte(testTokens["west"])) || bytes.Contains(body, []byte(`\u`)) ||
+			bytes.Contains(body, []byte(`\/`))
 		if !known && reply.Status != http.StatusUnauthorized {
 			t.Errorf("without a token: %d %s", reply.Status, reply.Body)
 		}

@@ -72,7 +72,8 @@ func (h *Handler) arrive(ctx context.Context, d store.Delivery, ev trigger.Event
 
 // decided reports whether a job is decided by what the index knows of it.
 func (h *Handler) decided(known index.Entry, ev trigger.Event, q printer.Queue) bool {
-	return readback.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone && !h.evaluator.NeedsDecision(known, q)
+	return readback.SameTask(known.Task, ev.Task) && !known.State.Intent() && known.State != job.Gone &&
+		!h.evaluator.NeedsDecision(known, q)
 }
 
 // unknownJob handles an event whose job Graph does not know: it is over when Graph does not know its

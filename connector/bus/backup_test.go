@@ -208,7 +208,8 @@ func TestRestoreRefuses(t *testing.T) {
 	file := backedUp(t, b)
 	stock(t, b, 5, 5)
 	try := func(replace bool) (string, error) {
-		_, replaced, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: replace})
+		_, replaced, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(file), int64(len(file)),
+			bus.RestoreOptions{Replace: replace})
 		return replaced, err
 	}
 	if _, err := try(true); !errors.Is(err, disk.ErrLocked) {

@@ -116,7 +116,8 @@ func fill(b *testing.B, n int) *bus.Bus {
 				if i > n {
 					return
 				}
-				if _, ok, err := bb.Jobs().CompareAndSet(context.Background(), fmt.Sprintf("o%d.p.j%d", i%(n/10), i), body, 0, 0); err != nil || !ok {
+				if _, ok, err := bb.Jobs().CompareAndSet(context.Background(), fmt.Sprintf("o%d.p.j%d", i%(n/10), i),
+					body, 0, 0); err != nil || !ok {
 					b.Error(ok, err)
 					return
 				}
@@ -144,7 +145,8 @@ func BenchmarkEach(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				found := 0
-				err := kv.Each(context.Background(), fmt.Sprintf("o%d.>", i%(n/10)), func(string, []byte, uint64) error { found++; return nil })
+				err := kv.Each(context.Background(), fmt.Sprintf("o%d.>", i%(n/10)),
+					func(string, []byte, uint64) error { found++; return nil })
 				if err != nil || found != 10 {
 					b.Fatal(found, err)
 				}

@@ -44,10 +44,12 @@ func TestRetry(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		start := time.Now()
 		err := b.Consume(ctx, 4, func(_ context.Context, d store.Delivery) store.Disposition {
-			if string(d.Body) != "t1" || d.Definition != "def" || d.Subject != "pullprint.tasks.def" || d.Sequence != 1 || d.Stored.After(start) {
+			if string(d.Body) != "t1" || d.Definition != "def" || d.Subject != "pullprint.tasks.def" ||
+				d.Sequence != 1 || d.Stored.After(start) {
 				t.Errorf("%+v", d)
 			}
-			if at := time.Since(start); at < time.Duration(d.Delivered-1)*time.Minute || at > time.Duration(d.Delivered-1)*time.Minute+time.Second {
+			if at := time.Since(start); at < time.Duration(d.Delivered-1)*time.Minute ||
+				at > time.Duration(d.Delivered-1)*time.Minute+time.Second {
 				t.Errorf("attempt %d after %v", d.Delivered, at)
 			}
 			if d.Delivered == 12 { // nobody but the caller gives up

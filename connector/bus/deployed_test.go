@@ -111,7 +111,8 @@ func (c *client) mayNot(verb string, subjects ...string) {
 func deployedPullprint(t *testing.T, d *bustest.Deployed) {
 	c := connectAs(t, d, "PULLPRINT_NKEY", "_INBOX")
 	c.mayNot("publish", "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.UPDATE.PULLPRINT_TASKS", "$JS.API.STREAM.DELETE.PULLPRINT_TASKS",
-		"$JS.API.STREAM.PURGE.KV_pullprint_jobs", "$JS.API.STREAM.MSG.DELETE.PULLPRINT_DECISIONS", "$JS.API.STREAM.SNAPSHOT.KV_pullprint_badges",
+		"$JS.API.STREAM.PURGE.KV_pullprint_jobs", "$JS.API.STREAM.MSG.DELETE.PULLPRINT_DECISIONS",
+		"$JS.API.STREAM.SNAPSHOT.KV_pullprint_badges",
 		"$JS.API.STREAM.LIST", "$JS.API.ACCOUNT.PURGE.PULLPRINT", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.SYS.CONNZ", "orders.new")
 	c.mayNot("subscribe", "$SYS.>", "$SYS.ACCOUNT.*.CONNECT", ">", "pullprint.tasks.*", "$KV.pullprint_badges.>", "orders.>")
 }
@@ -165,7 +166,8 @@ func deployedReader(t *testing.T, d *bustest.Deployed, b *bus.Bus, taps <-chan s
 	c.mayNot("publish", "pullprint.taps.hq-2-west.answer", "pullprint.taps.hq-2-east", "pullprint.tasks.def", "$KV.pullprint_badges.card.1",
 		"$JS.API.INFO",
 		"$JS.API.DIRECT.GET.KV_pullprint_badges", "$JS.API.STREAM.MSG.GET.KV_pullprint_badges", "$SYS.REQ.SERVER.PING")
-	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.taps.hq-2-east.answer", "pullprint.notices", "_INBOX.>",
+	c.mayNot("subscribe", "pullprint.taps.*", "pullprint.taps.hq-2-west", "pullprint.taps.hq-2-east.answer",
+		"pullprint.notices", "_INBOX.>",
 		"_INBOX.hq-2-east.>", "_INBOX.bridge.>", ">")
 	injects(t, b, c, "pullprint.taps.hq-2-west")
 }

@@ -100,7 +100,8 @@ func TestFormatWaitsForOthers(t *testing.T) {
 	}
 	did := 0
 	step := func(readable int) error {
-		return bus.Upgrade(t.Context(), b, bus.Step(2, "keys change", readable, func(context.Context, *bus.Bus) error { did++; return nil }))
+		return bus.Upgrade(t.Context(), b, bus.Step(2, "keys change", readable,
+			func(context.Context, *bus.Bus) error { did++; return nil }))
 	}
 	if err := step(2); !errors.Is(err, bus.ErrInUse) || did != 0 {
 		t.Errorf("%v, done %d times", err, did)

@@ -294,7 +294,13 @@ func TestServerLimits(t *testing.T) {
 		{"max_bytes_required, and given", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) {
 			l.MaxBytesRequired = true
 		}), bus.Config{MaxBytes: 64 << 20}, ""},
-		{"max_streams", server.JSLimitOpts{}, with(func(l *server.JetStreamAccountLimits) { l.MaxStreams = 4 }), bus.Config{}, "max_streams"},
+		{
+			"max_streams",
+			server.JSLimitOpts{},
+			with(func(l *server.JetStreamAccountLimits) { l.MaxStreams = 4 }),
+			bus.Config{},
+			"max_streams",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.cfg.URL = limitedServer(t, c.limits, jetStreamLimits{"": c.account})

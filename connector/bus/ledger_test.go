@@ -174,7 +174,10 @@ func live(t *testing.T, url string, client, most int) (ops []porcupine.Operation
 		if e.Op != nil {
 			last = e
 		} else if last.Op != nil {
-			ops, last = append(ops, porcupine.Operation{ClientId: client, Input: *last.Op, Output: e.Result, Call: last.At, Return: e.At}), event{}
+			ops, last = append(ops, porcupine.Operation{
+				ClientId: client, Input: *last.Op, Output: e.Result,
+				Call: last.At, Return: e.At,
+			}), event{}
 		}
 	}
 	_ = cmd.Wait()

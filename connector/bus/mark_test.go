@@ -168,7 +168,8 @@ func TestMark(t *testing.T) {
 
 	// Nothing is changed unless it is confirmed.
 	no := errors.New("no")
-	if _, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada", func([]disk.Loss) error { return no }); !errors.Is(err, no) {
+	if _, err := bus.AcceptLoss(t.Context(), config(dir), bus.Options{}, "ada",
+		func([]disk.Loss) error { return no }); !errors.Is(err, no) {
 		t.Fatal(err)
 	}
 	refused("not confirmed")

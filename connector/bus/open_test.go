@@ -111,7 +111,8 @@ func TestConfig(t *testing.T) {
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]store.Size{
-		"0": 0, "1024": 1024, "2GiB": 2 << 30, "512MiB": 512 << 20, "500MB": 500e6, " 3 gib ": 3 << 30, "1kB": 1000, "7B": 7, "1TiB": 1 << 40,
+		"0": 0, "1024": 1024, "2GiB": 2 << 30, "512MiB": 512 << 20, "500MB": 500e6, " 3 gib ": 3 << 30, "1kB": 1000,
+		"7B": 7, "1TiB": 1 << 40,
 	} {
 		var s store.Size
 		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {

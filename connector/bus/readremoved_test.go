@@ -52,7 +52,8 @@ func TestReadDamageWhileRemoved(t *testing.T) {
 	dir := filepath.Join(bustest.TempDir(t), "nats")
 	b := bustest.Open(t, bustest.Dir(dir))
 	for i := range 20 {
-		if err := b.PublishDecision(t.Context(), "redirect", fmt.Sprint(i), fmt.Appendf(nil, `{"number":%d,"of":"decisions"}`, i)); err != nil {
+		if err := b.PublishDecision(t.Context(), "redirect", fmt.Sprint(i),
+			fmt.Appendf(nil, `{"number":%d,"of":"decisions"}`, i)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -81,7 +81,12 @@ func TestRotWhileRunning(t *testing.T) {
 		t.Errorf("an account that is not there reads as %.20q, %v", value, err)
 	}
 	n := 0
-	if err := b.Quota().Each(t.Context(), "k.>", func(string, []byte, uint64) error { n++; return nil }); !errors.Is(err, store.ErrDamaged) {
+	if err := b.Quota().Each(t.Context(), "k.>", func(string, []byte,
+		uint64,
+	) error {
+		n++
+		return nil
+	}); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("%d accounts are taken for all: %v", n, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

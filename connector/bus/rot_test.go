@@ -199,7 +199,8 @@ func TestRot(t *testing.T) {
 							continue // it has no checksum; the sweep finds the jobs of tasks that it takes for done
 						}
 						if !maps.Equal(got[part], want[part]) {
-							t.Errorf("round %d, %s: start %d is silent, and %s has %d of %d: %v", round, what, start, part, len(got[part]), len(want[part]),
+							t.Errorf("round %d, %s: start %d is silent, and %s has %d of %d: %v", round, what, start,
+								part, len(got[part]), len(want[part]),
 								slices.Sorted(maps.Keys(got[part])))
 						}
 					}

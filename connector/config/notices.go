@@ -81,7 +81,8 @@ var tlsOf = map[string]string{"465": mail.TLS, "587": mail.StartTLS}
 func (k *checker) mail(at string, m Mail) {
 	if k.need(at+".from", m.From, "write the address that messages are sent from, as printing@example.com") {
 		if _, err := netmail.ParseAddress(m.From); err != nil {
-			k.add(at+".from", "write it as printing@example.com, or as Printing <printing@example.com>", "%s.from is not a mail address", at)
+			k.add(at+".from", "write it as printing@example.com, or as Printing <printing@example.com>",
+				"%s.from is not a mail address", at)
 		}
 	}
 	k.oneOf(at+".smtp.tls", m.SMTP.TLS, mail.StartTLS, mail.TLS, mail.None)

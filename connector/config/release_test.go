@@ -49,7 +49,8 @@ func TestOffice(t *testing.T) {
 	if len(c.Warnings) != 0 {
 		t.Errorf("warnings %v", c.Warnings)
 	}
-	if d := c.Devices[0]; d.ID != "west" || d.TokenFile != filepath.Join(dir, "west-token") || !slices.Equal(d.Queues, []string{"Follow-Me"}) {
+	if d := c.Devices[0]; d.ID != "west" || d.TokenFile != filepath.Join(dir, "west-token") ||
+		!slices.Equal(d.Queues, []string{"Follow-Me"}) {
 		t.Errorf("%+v", d)
 	}
 	want := admin.Config{Listen: "127.0.0.1:8080", TokenFile: filepath.Join(dir, "admin-token")}

@@ -30,7 +30,8 @@ func TestSecretFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Load(path)
-		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret")) {
+		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "s3cret")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -103,7 +103,8 @@ func TestWrongBodies(t *testing.T) {
 			for what, body := range tries {
 				var p struct{ Title, Detail string }
 				code := s.ask(adminToken, c.method, path, body, &p)
-				if code/100 != 4 || p.Title == "" || p.Detail == "" || strings.Contains(p.Detail, "Go ") || strings.Contains(p.Detail, "yyy") {
+				if code/100 != 4 || p.Title == "" || p.Detail == "" || strings.Contains(p.Detail, "Go ") ||
+					strings.Contains(p.Detail, "yyy") {
 					t.Errorf("%s %s, %s: %d %+v", c.method, c.path, what, code, p)
 				}
 				n := len(s.actions())
@@ -134,7 +135,8 @@ func TestAmountTooLargeForAnAccount(t *testing.T) {
 			t.Fatal(code)
 		}
 		var p struct{ Detail string }
-		if code := s.ask(adminToken, "POST", path, body, &p); code != http.StatusUnprocessableEntity || !strings.Contains(p.Detail, "too large") {
+		if code := s.ask(adminToken, "POST", path, body, &p); code != http.StatusUnprocessableEntity ||
+			!strings.Contains(p.Detail, "too large") {
 			t.Errorf("%d %+v", code, p)
 		}
 		if code := s.ask(adminToken, "PUT", "/v1/quotas/"+teacherID, `{"limit":null,"why":""}`, nil); code != http.StatusOK {

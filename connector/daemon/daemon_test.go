@@ -184,7 +184,8 @@ func TestHoldExpires(t *testing.T) {
 			t.Fatalf("%d decisions a minute before the end", n)
 		}
 		s.await("the end of the hold", 3*time.Minute, func() bool { return len(s.all()) == 3 })
-		if d := s.all()[2]; d.Job != old.Job || d.Reason != "hold.expired" || d.Verdict != "abort" || d.Point != "release" || d.Remedy == "" {
+		if d := s.all()[2]; d.Job != old.Job || d.Reason != "hold.expired" || d.Verdict != "abort" ||
+			d.Point != "release" || d.Remedy == "" {
 			t.Errorf("decided %+v", d)
 		}
 		if job, _ := o.sim.Job(old); job.State != "aborted" || !strings.Contains(job.Reason, "[hold.expired]") {

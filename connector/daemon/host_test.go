@@ -120,7 +120,8 @@ func TestSupervisor(t *testing.T) {
 			s.reload <- struct{}{}
 			pass(time.Second)
 			told := strings.Split(v.all(), "\n")
-			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" || !strings.HasPrefix(told[n-1], "READY=1 STATUS=1 job held") ||
+			if n := len(told); told[n-2] != "RELOADING=1 STATUS=reading the policy" ||
+				!strings.HasPrefix(told[n-1], "READY=1 STATUS=1 job held") ||
 				!strings.Contains(told[n-1], c.want) {
 				t.Errorf("told of a reload: %q", told[n-2:])
 			}

@@ -30,7 +30,10 @@ func TestImportRulesRefuse(t *testing.T) {
 		{"connector/store/store.go", modulePath + "/connector/job", "connector/job is above connector/store"},
 		{"connector/effect/effect.go", modulePath + "/connector/arrival", "connector/arrival is above connector/effect"},
 		{"connector/arrival/arrival.go", modulePath + "/connector/release", "connector/release is beside connector/arrival, not below it"},
-		{"connector/admin/api.go", modulePath + "/connector/bus", "the bus is for connector/bus, connector/daemon, connector/doctor, cmd only"},
+		{
+			"connector/admin/api.go", modulePath + "/connector/bus",
+			"the bus is for connector/bus, connector/daemon, connector/doctor, cmd only",
+		},
 		{"connector/store/store.go", modulePath + "/connector/odd", "connector/odd has no place in connectorOrder"},
 		{"trigger/registrar.go", graph, ""},
 		{"trigger/registrar_test.go", sim, ""},

@@ -145,7 +145,8 @@ func checkFile(name string, src []byte) []string {
 			wrong = append(wrong, fmt.Sprintf("%s: imports %s: %s", fset.Position(spec.Pos()), imported, why))
 		}
 	}
-	if folder := path.Dir(name); under(folder, "policy") && !under(folder, "policy/quota/quotatest") && !strings.HasSuffix(name, "_test.go") {
+	if folder := path.Dir(name); under(folder, "policy") && !under(folder, "policy/quota/quotatest") &&
+		!strings.HasSuffix(name, "_test.go") {
 		wrong = append(wrong, checkPure(fset, file)...)
 	}
 	return wrong
@@ -155,7 +156,8 @@ func checkFile(name string, src []byte) []string {
 func checkImport(name, imported string) []string {
 	folder := path.Dir(name)
 	test := strings.HasSuffix(name, "_test.go")
-	helper := under(folder, "connector/bus/bustest") || under(folder, "trigger/graph/graphtest") || under(folder, "policy/quota/quotatest") ||
+	helper := under(folder, "connector/bus/bustest") || under(folder, "trigger/graph/graphtest") ||
+		under(folder, "policy/quota/quotatest") ||
 		under(folder, "trigger/racetest") || under(folder, "trigger/fuzztest")
 	var wrong []string
 

@@ -129,7 +129,10 @@ func newOffice(t *testing.T, k graphtest.Knobs) *office {
 	o.sim.AddUser(graphtest.User{
 		ID: studentID, UPN: "student@contoso.com", GivenName: "Anna", Groups: []graphtest.Group{{DisplayName: "students"}},
 	})
-	for id, name := range map[string]string{pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger", westID: "West", eastID: "East"} {
+	for id, name := range map[string]string{
+		pullID: "Follow-Me", directID: "Poster", strangeID: "Stranger",
+		westID: "West", eastID: "East",
+	} {
 		o.sim.AddPrinter(graphtest.Printer{ID: id, DisplayName: name})
 	}
 	o.sim.AddUser(graphtest.User{ID: teacherID, UPN: "teacher@contoso.com", EmployeeID: "E77"})

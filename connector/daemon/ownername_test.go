@@ -48,7 +48,8 @@ func TestOwnerNames(t *testing.T) {
 			t.Errorf("without Graph: %d %+v", code, b)
 		}
 		var done admin.Imported
-		o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner,user_principal_name\n04A21BC302,"+teacherID+",visitor@contoso.com\n", &done)
+		o.ask(adminToken, "POST", "/v1/badges/import",
+			"badge,owner,user_principal_name\n04A21BC302,"+teacherID+",visitor@contoso.com\n", &done)
 		var list admin.BadgeList
 		o.ask(adminToken, "GET", "/v1/badges", "", &list)
 		for _, b := range list.Badges {

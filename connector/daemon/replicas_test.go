@@ -172,7 +172,8 @@ func TestReplicasShareReaders(t *testing.T) {
 // signIn sets a station up and returns its cookie.
 func (o *office) signIn(t *testing.T, path, token string) *http.Cookie {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, "http://"+o.admin()+path+"/login", strings.NewReader(url.Values{"token": {token}}.Encode()))
+	req, err := http.NewRequest(http.MethodPost, "http://"+o.admin()+path+"/login",
+		strings.NewReader(url.Values{"token": {token}}.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,8 @@ unmatched: free
 		ids := s.hold(6)
 		release := func(s *shift, id graphtest.JobID, want int) {
 			t.Helper()
-			if code := s.ask(adminToken, "POST", "/v1/jobs/"+id.Printer+"/"+id.Job+"/release", `{"device":"hq-2-west"}`, nil); code != want {
+			if code := s.ask(adminToken, "POST", "/v1/jobs/"+id.Printer+"/"+id.Job+"/release",
+				`{"device":"hq-2-west"}`, nil); code != want {
 				t.Fatalf("release of %v: %d, want %d", id, code, want)
 			}
 		}

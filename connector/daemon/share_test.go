@@ -30,8 +30,9 @@ func TestSlowBodiesOfOneReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			fmt.Fprintf(c, "POST /v1/taps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: "+
-				"60000\r\n\r\n{", readerToken)
+			fmt.Fprintf(c,
+				"POST /v1/taps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: "+
+					"60000\r\n\r\n{", readerToken)
 			go func() {
 				if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
 					_, _ = io.Copy(io.Discard, res.Body)

@@ -70,7 +70,8 @@ func TestSilenceOfGraphIsShown(t *testing.T) {
 		}
 		s.refuse(http.StatusServiceUnavailable, "", false)
 		s.await("503 shown", time.Minute+2*time.Second, silent("it answers with status 503, for "))
-		if code, body := s.get("/readyz?verbose"); code != http.StatusOK || !strings.Contains(body, "[!] graph: it answers with status 503") {
+		if code, body := s.get("/readyz?verbose"); code != http.StatusOK ||
+			!strings.Contains(body, "[!] graph: it answers with status 503") {
 			t.Errorf("%d %s", code, body)
 		}
 		s.back()

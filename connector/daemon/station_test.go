@@ -294,7 +294,8 @@ func TestStationDelegated(t *testing.T) {
 		c.badge(number)
 		c.sees("Your jobs", "Print all 2", "Jobs of teacher, who lets")
 		own, _, others := strings.Cut(c.page, "<h2>Jobs of")
-		if !others || strings.Count(own, ">Delete<") != 2 || strings.Count(c.page, ">Delete<") != 2 || strings.Count(c.page, ">Print<") != 4 {
+		if !others || strings.Count(own, ">Delete<") != 2 || strings.Count(c.page, ">Delete<") != 2 ||
+			strings.Count(c.page, ">Print<") != 4 {
 			t.Errorf("the lists are not apart:\n%s", c.page)
 		}
 		c.post("release", c.form())

@@ -159,9 +159,12 @@ func TestDaemonAnswers(t *testing.T) {
 		body, build string
 		want        []string
 	}{
-		"ready":  {200, "[+] store: ok\nready\n", ours, []string{"ok daemon: it runs and is ready", "ok version: ", well}},
-		"advice": {200, "[!] policy: no rules\nready\n", ours, []string{"ok daemon: ", "warning daemon: policy: no rules", "ok version: ", well}},
-		"older":  {200, "ready\n", other, []string{"ok daemon: ", "warning version: this program is ", well}},
+		"ready": {200, "[+] store: ok\nready\n", ours, []string{"ok daemon: it runs and is ready", "ok version: ", well}},
+		"advice": {
+			200, "[!] policy: no rules\nready\n", ours,
+			[]string{"ok daemon: ", "warning daemon: policy: no rules", "ok version: ", well},
+		},
+		"older": {200, "ready\n", other, []string{"ok daemon: ", "warning version: this program is ", well}},
 		"not ready": {503, "[-] store: full\n[-] graph: out\nnot ready\n", ours, []string{
 			"failed daemon: not ready: store: full", "failed daemon: not ready: graph: out", "ok version: ", well,
 		}},

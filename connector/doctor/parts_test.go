@@ -51,11 +51,14 @@ func TestPublicURL(t *testing.T) {
 		result  string
 		want    string
 	}{
-		"well":                {"print.contoso.com", 90 * day, true, echo, true, OK, "it answers Graph's question"},
-		"ends soon":           {"print.contoso.com", 3 * day, true, echo, true, Warning, "its certificate ends on "},
-		"another's name":      {"www.contoso.com", 90 * day, true, echo, true, Failed, "the certificate is not of this name: "},
-		"expired":             {"print.contoso.com", -time.Hour, true, echo, true, Failed, "the certificate is expired, or not valid yet"},
-		"unknown authority":   {"print.contoso.com", 90 * day, false, echo, true, Failed, "the certificate is not of an authority that is known"},
+		"well":           {"print.contoso.com", 90 * day, true, echo, true, OK, "it answers Graph's question"},
+		"ends soon":      {"print.contoso.com", 3 * day, true, echo, true, Warning, "its certificate ends on "},
+		"another's name": {"www.contoso.com", 90 * day, true, echo, true, Failed, "the certificate is not of this name: "},
+		"expired":        {"print.contoso.com", -time.Hour, true, echo, true, Failed, "the certificate is expired, or not valid yet"},
+		"unknown authority": {
+			"print.contoso.com", 90 * day, false, echo, true, Failed,
+			"the certificate is not of an authority that is known",
+		},
 		"no TLS":              {"", 0, true, echo, true, Failed, "what answers speaks no TLS"},
 		"a proxy alone":       {"print.contoso.com", 90 * day, true, answer(502, ""), true, Failed, "a proxy answers with status 502"},
 		"no daemon behind it": {"print.contoso.com", 90 * day, true, answer(502, ""), false, Warning, "a proxy answers with status 502"},
@@ -135,7 +138,10 @@ func TestStore(t *testing.T) {
 		},
 		"a server is away": {
 			3,
-			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{Name: "PULLPRINT_TASKS", Replicas: 3, Leader: "a", Away: []string{"c"}}}},
+			bus.Inspection{Cluster: "c", Streams: []store.StreamState{{
+				Name: "PULLPRINT_TASKS", Replicas: 3,
+				Leader: "a", Away: []string{"c"},
+			}}},
 			Finding{About: "replicas", Result: Warning, Text: "copies are offline or behind: PULLPRINT_TASKS on c"},
 		},
 		"nobody leads": {
@@ -149,10 +155,16 @@ func TestStore(t *testing.T) {
 			Finding{About: "replicas", Result: OK, Text: "1 stream, all copies are there"},
 		},
 		"an account's end": {
-			1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, Finding{About: "disk", Result: Warning, Text: "the account has 95 MiB of 100 MiB"},
+			1, bus.Inspection{Used: 95 << 20, Limit: 100 << 20}, Finding{
+				About: "disk", Result: Warning,
+				Text: "the account has 95 MiB of 100 MiB",
+			},
 		},
 		"room in it": {
-			1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, Finding{About: "disk", Result: OK, Text: "the account has 5 MiB of 100 MiB"},
+			1, bus.Inspection{Used: 5 << 20, Limit: 100 << 20}, Finding{
+				About: "disk", Result: OK,
+				Text: "the account has 5 MiB of 100 MiB",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

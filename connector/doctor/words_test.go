@@ -27,7 +27,8 @@ var unspoken = regexp.MustCompile(`_test\.go$|/(?:graphtest|bustest|quotatest|te
 
 // libraries are those whose errors end up in ours.
 var libraries = []string{
-	"net", "net/http", "net/url", "crypto/tls", "crypto/x509", "os", "io", "io/fs", "context", "syscall", "encoding/json", "encoding/base64",
+	"net", "net/http", "net/url", "crypto/tls", "crypto/x509", "os", "io", "io/fs", "context", "syscall",
+	"encoding/json", "encoding/base64",
 	"strconv", "time", "internal/poll",
 }
 

@@ -38,7 +38,8 @@ func TestReady(t *testing.T) {
 		!strings.HasSuffix(body, "not ready\n") {
 		t.Errorf("%d %q", code, body)
 	}
-	if code, body := get(t, h.Ready, "/readyz?verbose&exclude=token"); code != 200 || body != "[+] store: ok\n[ ] token: excluded\nready\n" {
+	if code, body := get(t, h.Ready, "/readyz?verbose&exclude=token"); code != 200 ||
+		body != "[+] store: ok\n[ ] token: excluded\nready\n" {
 		t.Errorf("%d %q", code, body)
 	}
 	if code, body := get(t, h.Ready, "/readyz?exclude=store"); code != 503 {

@@ -183,8 +183,11 @@ func TestCheckWebConfig(t *testing.T) {
 		{"unknown key", "tls_config: {}\n", "field tls_config not found"},
 		{"no certificate", "tls_server_config: {cert_file: absent.crt, key_file: tls.key}\n", "absent.crt"},
 		{"no key", "tls_server_config: {cert_file: tls.crt}\n", "missing one of key or key_file"},
-		{"client CA unused", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: tls.crt}\n", "without a Client Auth " +
-			"Policy"},
+		{
+			"client CA unused", "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: tls.crt}\n",
+			"without a Client Auth " +
+				"Policy",
+		},
 	} {
 		s := newSite(t)
 		s.write(t, "web.yaml", c.text)

@@ -74,7 +74,8 @@ func TestPages(t *testing.T) {
 	var all []Entry
 	for i := range 1200 {
 		e := Entry{
-			Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o", dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
+			Ref: graph.Ref{Printer: "p", Job: fmt.Sprint(i)}, Owner: fmt.Sprint("o",
+				dice.IntN(50)), Queue: []string{"a", "b"}[dice.IntN(2)],
 			Seen: time.Unix(int64(1+dice.IntN(4)), 0).UTC(), State: job.Held, // hundreds of one moment
 		}
 		e.Key = job.Key(e.Owner, e.Ref)

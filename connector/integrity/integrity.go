@@ -64,7 +64,8 @@ type Checker struct {
 func New(accounts, badges, state Bucket, reg prometheus.Registerer, log *zap.Logger) *Checker {
 	return &Checker{
 		buckets: map[string]Bucket{bucketQuota: accounts, bucketBadges: badges, bucketState: state},
-		damaged: store.DamagedRecords(reg), log: log.Named("integrity"), err: errors.New("accounts, badges and state are being read through"),
+		damaged: store.DamagedRecords(reg), log: log.Named("integrity"),
+		err: errors.New("accounts, badges and state are being read through"),
 	}
 }
 

@@ -157,7 +157,8 @@ func TestDecidedAgainKeepsTheRest(t *testing.T) {
 	now := time.Unix(1_773_136_800, 0)
 	before := Record{
 		State: Held, Seen: now, Warned: now, Came: 2, StoredAs: "A.p.1", Trail: []Step{{State: Held}}, Tries: []Try{{ID: "t"}},
-		Release: &Release{Device: "west"}, Charge: &Charge{Attempt: "old"}, Pages: &decision.Pages{Count: 3}, HoldUntil: now, Queue: "before",
+		Release: &Release{Device: "west"}, Charge: &Charge{Attempt: "old"}, Pages: &decision.Pages{Count: 3},
+		HoldUntil: now, Queue: "before",
 		Decision: decision.Decision{ID: "old"}, Set: &decision.Settings{Copies: 2}, Sent: &decision.Input{Mode: "pull"},
 	}
 	again := before.DecidedAgain(Record{State: Seen, Seen: now.Add(time.Hour), Queue: "after", Decision: decision.Decision{ID: "new"}})

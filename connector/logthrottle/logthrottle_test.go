@@ -27,7 +27,8 @@ func TestOneLineAMinute(t *testing.T) {
 			return zap.Error(fmt.Errorf("graph get_job: status %d (request-id %s) after %d.%ds", status, guid(n), n, n))
 		}
 		for n := range 10000 {
-			log.Named("worker").Warn("task comes again", zap.String("job", fmt.Sprint(n)), zap.String("task", guid(n)), zap.Int("attempt", n),
+			log.Named("worker").Warn("task comes again", zap.String("job", fmt.Sprint(n)),
+				zap.String("task", guid(n)), zap.Int("attempt", n),
 				failed(503, n))
 			time.Sleep(30 * time.Millisecond) // five minutes in all
 		}

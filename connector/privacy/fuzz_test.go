@@ -14,7 +14,8 @@ import (
 func FuzzWithout(f *testing.F) {
 	who := newIdentity("66666666-7777-4888-8999-aaaaaaaaaaaa", "anna@contoso.com")
 	types := []fields{
-		jobFields, decisionFields, entryFields, accountFields, noticeFields, boxFields, badgeFields, delegationFields, actionFields, deadFields,
+		jobFields, decisionFields, entryFields, accountFields, noticeFields, boxFields, badgeFields, delegationFields,
+		actionFields, deadFields,
 	}
 	for i, record := range []string{
 		`{"owner":"ID","charge":{"claims":[{"account":"ID"}]},"trail":[{"note":"for Anna@contoso.com, ID"}],"printer":"p"}`,

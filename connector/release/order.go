@@ -106,7 +106,10 @@ func outcome(owner string, results []job.Record) Outcome {
 			told := policy.ForAnother(policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy})
 			d.Text, d.Remedy = told.Text, told.Remedy
 		}
-		refused := Refused{Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy, d.IPP}, Cost: d.Cost, Variant: d.Variant}
+		refused := Refused{
+			Ref: rec.Ref, Queue: rec.Queue, Reason: Reason{d.Reason, d.Text, d.Remedy, d.IPP},
+			Cost: d.Cost, Variant: d.Variant,
+		}
 		switch rec.State {
 		case job.Released:
 			out.Released = append(out.Released, Released{rec.Ref, rec.Queue, rec.Release.Printer, rec.Release.Job})

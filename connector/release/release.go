@@ -163,7 +163,8 @@ func (r *Releaser) waitingRecords(ctx context.Context, owner, device string) ([]
 		}
 	}
 	slices.SortFunc(list, func(a, b stored) int {
-		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(len(a.rec.Job), len(b.rec.Job)), cmp.Compare(a.rec.Key(), b.rec.Key()))
+		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(len(a.rec.Job), len(b.rec.Job)),
+			cmp.Compare(a.rec.Key(), b.rec.Key()))
 	})
 	return list, nil
 }
@@ -226,7 +227,8 @@ func (r *Releaser) one(ctx context.Context, o Order, s stored, at *destination, 
 		return err
 	})
 	if err != nil {
-		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task), zap.String("device", o.Device), zap.Error(err))
+		r.log.Warn("job not released", zap.String("job", rec.Job), zap.String("task", rec.Task),
+			zap.String("device", o.Device), zap.Error(err))
 		code := reasons.GraphUnavailable
 		if errors.Is(err, store.ErrUnavailable) {
 			code = reasons.StoreUnavailable

@@ -78,7 +78,8 @@ func (s *Sweeper) look(ctx context.Context, p *atPrinters, e ending) (seen, erro
 	case err != nil:
 		return seen{}, fmt.Errorf("read job at its printer: %w", err)
 	}
-	end := seen{detail: printer.Words(slices.DeleteFunc(slices.Clone(j.Details), func(d string) bool { return d == "completedSuccessfully" }))}
+	end := seen{detail: printer.Words(slices.DeleteFunc(slices.Clone(j.Details),
+		func(d string) bool { return d == "completedSuccessfully" }))}
 	switch j.State {
 	case graph.JobCompleted:
 		end.state = paper.Printed

@@ -335,8 +335,8 @@ func (s *Sweeper) tellStranded(open []index.Entry) {
 	}
 	for queue, jobs := range n {
 		if s.stranded[queue] == 0 {
-			s.log.Warn("jobs are held for a queue that is not configured: put it back to have them released, or they are aborted when their hold "+
-				"ends",
+			s.log.Warn("jobs are held for a queue that is not configured: put it back to have them released, "+
+				"or they are aborted when their hold ends",
 				zap.String("queue", queue), zap.Int("jobs", jobs))
 		}
 	}

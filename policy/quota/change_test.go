@@ -285,7 +285,8 @@ func TestEraseState(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := text(open)
-	if changed, _, err := open.Erase("ada", "aDa", false, quotatest.Noon); changed || !errors.Is(err, quota.ErrOpen) || text(open) != before {
+	if changed, _, err := open.Erase("ada", "aDa", false, quotatest.Noon); changed ||
+		!errors.Is(err, quota.ErrOpen) || text(open) != before {
 		t.Errorf("a job is being paid for: %t %v", changed, err)
 	}
 }

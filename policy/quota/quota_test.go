@@ -107,7 +107,10 @@ func TestPeriods(t *testing.T) {
 // Every moment is in the window that it gives, and windows meet.
 func TestWindows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		zone := rapid.SampledFrom([]string{"UTC", "Europe/Zurich", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe"}).Draw(t, "zone")
+		zone := rapid.SampledFrom([]string{
+			"UTC", "Europe/Zurich", "America/St_Johns", "Pacific/Apia",
+			"Australia/Lord_Howe",
+		}).Draw(t, "zone")
 		loc, err := time.LoadLocation(zone)
 		if err != nil {
 			t.Fatal(err)

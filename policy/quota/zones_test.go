@@ -117,7 +117,8 @@ func aroundChange(t *testing.T, p quota.Period, at time.Time) {
 // the calendar has.
 func TestWindowsOfYears(t *testing.T) {
 	for name, days := range map[string]int{
-		"America/Santiago": 0, "America/Havana": 0, "Atlantic/Azores": 0, "Africa/Casablanca": 0, "Australia/Lord_Howe": 0, "Pacific/Apia": -1,
+		"America/Santiago": 0, "America/Havana": 0, "Atlantic/Azores": 0, "Africa/Casablanca": 0,
+		"Australia/Lord_Howe": 0, "Pacific/Apia": -1,
 	} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {

@@ -65,7 +65,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, clear := range []string{"http://localhost:9440/v1.0/", "http://127.0.0.1:9440/v1.0", "http://[::1]:9440/v1.0", "http://127.1.2.3"} {
+	for _, clear := range []string{
+		"http://localhost:9440/v1.0/", "http://127.0.0.1:9440/v1.0",
+		"http://[::1]:9440/v1.0", "http://127.1.2.3",
+	} {
 		cfg := testConfig(t)
 		cfg.Endpoints.Graph = clear
 		c, err := New(cfg, Options{})

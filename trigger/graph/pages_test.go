@@ -17,7 +17,8 @@ var nextLinks = []string{
 }
 
 var foreignLinks = []string{
-	"", "x", "/v1.0/x", "//graph.microsoft.com/v1.0/x", "http://graph.microsoft.com/v1.0/x", "https://graph.microsoft.com.evil.example/v1.0/x",
+	"", "x", "/v1.0/x", "//graph.microsoft.com/v1.0/x", "http://graph.microsoft.com/v1.0/x",
+	"https://graph.microsoft.com.evil.example/v1.0/x",
 	"https://evil.example/v1.0/x", "https://graph.microsoft.com@evil.example/v1.0/x", "https://u@graph.microsoft.com/v1.0/x",
 	"https://graph.microsoft.com:444/v1.0/x", "https://graph.microsoft.com/beta/x", "https://graph.microsoft.com/v1.0",
 	"https://graph.microsoft.com/v1.0x/y",

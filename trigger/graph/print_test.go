@@ -105,7 +105,8 @@ func TestRequests(t *testing.T) {
 			"groups", func(ctx context.Context, c *Client) error {
 				_, err := c.Groups(ctx, "u1")
 				return err
-			}, 200, `{"value":[{"id":"g"}]}`, "GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999",
+			}, 200, `{"value":[{"id":"g"}]}`,
+			"GET /users/u1/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$count=true&$top=999",
 			"",
 		},
 		{
@@ -255,7 +256,10 @@ func TestJobIsRead(t *testing.T) {
 		Configuration: Configuration{
 			Copies: 2, ColorMode: "unknownFutureValue", DuplexMode: "flipOnLongEdge", MediaSize: "A4", MediaType: "stationery",
 			Orientation: "landscape", Quality: "medium",
-			PagesPerSheet: 1, MultipageLayout: "clockwiseFromBottomLeft", PageRanges: []PageRange{{1, 3}}, InputBin: "by-pass-tray", Collate: &no,
+			PagesPerSheet: 1, MultipageLayout: "clockwiseFromBottomLeft", PageRanges: []PageRange{{
+				1,
+				3,
+			}}, InputBin: "by-pass-tray", Collate: &no,
 		},
 		Documents: []Document{{"ca96c367", "application/oxps", 276604}},
 		Tasks:     []Task{{"d036638b", TaskProcessing, "The task is being processed.", Ref{"p", "5182"}}},
@@ -320,7 +324,8 @@ func TestErrorsCanBeLookedUp(t *testing.T) {
 		c, _ := o.client(t)
 		_, err := c.Job(t.Context(), ref)
 		e := problem(t, err)
-		if e.Code != tt.code || e.RequestID != tt.id || e.NotFound() != tt.notFound || len(e.ClientRequestID) != 36 || e.Operation != "get_job" {
+		if e.Code != tt.code || e.RequestID != tt.id || e.NotFound() != tt.notFound || len(e.ClientRequestID) != 36 ||
+			e.Operation != "get_job" {
 			t.Errorf("%+v", e)
 		}
 		if c.LastSuccess().IsZero() {

@@ -131,11 +131,14 @@ func TestWrites(t *testing.T) {
 		"429":                     {first: sent(refusal(429, "TooManyRequests", "Retry-After", "1"), nil), again: true},
 		"refused dial":            {first: func(*http.Request) (*http.Response, error) { return nil, errDial }, again: true},
 		"refused dial, body read": {first: sent(nil, errDial), again: true},
-		"never sent":              {first: func(*http.Request) (*http.Response, error) { return nil, errors.New("TLS broke") }, again: true},
-		"answer lost":             {first: sent(nil, errRead), ambiguous: true},
-		"500":                     {first: sent(refusal(500, "x"), nil), ambiguous: true},
-		"503 and wait":            {first: sent(refusal(503, "x", "Retry-After", "1"), nil), ambiguous: true},
-		"504":                     {first: sent(refusal(504, "x"), nil), ambiguous: true},
+		"never sent": {first: func(*http.Request) (*http.Response, error) {
+			return nil,
+				errors.New("TLS broke")
+		}, again: true},
+		"answer lost":  {first: sent(nil, errRead), ambiguous: true},
+		"500":          {first: sent(refusal(500, "x"), nil), ambiguous: true},
+		"503 and wait": {first: sent(refusal(503, "x", "Retry-After", "1"), nil), ambiguous: true},
+		"504":          {first: sent(refusal(504, "x"), nil), ambiguous: true},
 		"hang": {first: func(r *http.Request) (*http.Response, error) {
 			consume(r)
 			<-r.Context().Done()

@@ -332,7 +332,10 @@ func TestAuthErrorSaysWhatToCheck(t *testing.T) {
 		{name: "code not known", answer: entra(400, "123456", "invalid_request"), code: "AADSTS123456", permanent: true},
 		{name: "code only as a number", answer: answer(400,
 			`{"error":"invalid_client","error_codes":[7000215]}`), code: "AADSTS7000215", permanent: true},
-		{name: "no code", answer: answer(401, `{"error":"invalid_client"}`), code: "invalid_client", permanent: true, says: "auth.client_id"},
+		{
+			name: "no code", answer: answer(401, `{"error":"invalid_client"}`), code: "invalid_client", permanent: true,
+			says: "auth.client_id",
+		},
 		{name: "Entra's own trouble", answer: entra(400, "90033", "temporarily_unavailable"), code: "AADSTS90033"},
 		{name: "too many", answer: entra(429, "90055", "invalid_request"), code: "AADSTS90055"},
 		{name: "down", answer: answer(503, "<html>Secret Plan"), says: "status 503"},

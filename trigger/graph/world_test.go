@@ -79,7 +79,8 @@ func answer(status int, body string, headers ...string) *http.Response {
 }
 
 func refusal(status int, code string, headers ...string) *http.Response {
-	return answer(status, `{"error":{"code":"`+code+`","message":"the document Secret Plan.docx of Ann","innerError":{"request-id":"r-1"}}}`,
+	return answer(status,
+		`{"error":{"code":"`+code+`","message":"the document Secret Plan.docx of Ann","innerError":{"request-id":"r-1"}}}`,
 		headers...)
 }
 

@@ -281,7 +281,8 @@ func hostile(tb testing.TB) map[string]struct {
 		"millions of kids": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /Kids ["), repeated("3 0 R ", 5*mb),
 			strings.NewReader("] >>"))), 0},
 		"a string of 5 MB": {
-			inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X ("), repeated("x", 5*mb), strings.NewReader(") /Kids [3 0 R] >>"))), 1,
+			inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X ("), repeated("x", 5*mb),
+				strings.NewReader(") /Kids [3 0 R] >>"))), 1,
 		},
 		"a dictionary of 5 MB": {inStream(tb, io.MultiReader(strings.NewReader("<< /Type /Pages /X <<"), repeated("/A 1 /B [] ", 5*mb),
 			strings.NewReader(">> /Kids [3 0 R] >>"))), 1},
@@ -392,7 +393,8 @@ func TestTogether(t *testing.T) {
 		var all sync.WaitGroup
 		for range 12 {
 			all.Go(func() {
-				if _, err := pages.CountScaled(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf", part()); !errors.Is(err,
+				if _, err := pages.CountScaled(t.Context(), bytes.NewReader(src), int64(len(src)), "application/pdf",
+					part()); !errors.Is(err,
 					pages.ErrTooLarge) {
 					t.Error(err)
 				}

@@ -125,8 +125,11 @@ func hybrid(tb testing.TB) []byte {
 func xps(tb testing.TB, space string) []byte {
 	return zipOf(tb, func(z *zip.Writer) error {
 		for _, p := range [][2]string{
-			{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space +
-				`/fixedrepresentation" Target="/s"/></Relationships>`},
+			{
+				"_rels/.rels",
+				`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space +
+					`/fixedrepresentation" Target="/s"/></Relationships>`,
+			},
 			{"s", `<FixedDocumentSequence xmlns="` + space + `"><DocumentReference Source="d"/></FixedDocumentSequence>`},
 			{"d", `<FixedDocument xmlns="` + space + `">` + strings.Repeat(`<PageContent Source="p"/>`, 3) + `</FixedDocument>`},
 			{"p", `<FixedPage xmlns="` + space + `"/>`},

@@ -115,7 +115,8 @@ func TestDamaged(t *testing.T) {
 		"a page":   {pdf(catalog+"<< /Type /Pages /Count 1 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
 		"no count": {pdf(catalog+"<< /Type /Pages /Kids [3 0 R 3 0 R] >>|<< /Type /Page >>", ""), 2},
 		"a count to be found": {
-			pdf(catalog+"<< /Type /Pages /Kids [3 0 R 4 0 R] >>|<< /Type /Page >>|<< /Type /Pages /Kids [5 0 R] >>|<< /Type /Page >>", ""), 2,
+			pdf(catalog+"<< /Type /Pages /Kids [3 0 R 4 0 R] >>|<< /Type /Page >>|<< /Type /Pages /Kids [5 0 R] >>|<< /Type /Page >>",
+				""), 2,
 		},
 		"a count behind a number":  {pdf(catalog+"<< /Type /Pages /Count 4 0 R /Kids [3 0 R] >>|<< /Type /Page >>|7", ""), 1},
 		"a negative count":         {pdf(catalog+"<< /Type /Pages /Count -1 /Kids [3 0 R] >>|<< /Type /Page >>", ""), 1},
@@ -141,10 +142,12 @@ func TestDamaged(t *testing.T) {
 	}
 	for name, src := range map[string]string{"no zip": "PK\x03\x04 and no more", "an empty zip": "PK\x05\x06" + strings.Repeat("\x00",
 		18), "a text": "hello, world"} {
-		if n, err := pages.Count(t.Context(), strings.NewReader(src), int64(len(src)), "application/oxps"); !errors.Is(err, pages.ErrDamaged) {
+		if n, err := pages.Count(t.Context(), strings.NewReader(src), int64(len(src)),
+			"application/oxps"); !errors.Is(err, pages.ErrDamaged) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
-		if n, err := pages.Count(t.Context(), strings.NewReader(src), int64(len(src)), "text/plain"); !errors.Is(err, pages.ErrUncountable) {
+		if n, err := pages.Count(t.Context(), strings.NewReader(src), int64(len(src)), "text/plain"); !errors.Is(err,
+			pages.ErrUncountable) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}

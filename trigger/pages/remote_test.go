@@ -164,10 +164,16 @@ func TestRemoteTrouble(t *testing.T) {
 		"a failure, once":           {once(status(503)), graph.DocumentOptions{}, nil, ""},
 		"failures":                  {partly(status(503))(1), graph.DocumentOptions{}, nil, "503"},
 		"another document": {
-			partly(func(res *http.Response) { res.Header.Set("ETag", `"other"`) })(2), graph.DocumentOptions{}, graph.ErrDocumentChanged, "",
+			partly(func(res *http.Response) {
+				res.Header.Set("ETag",
+					`"other"`)
+			})(2), graph.DocumentOptions{}, graph.ErrDocumentChanged, "",
 		},
 		"another size": {
-			partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 0-32767/99999999") })(2), graph.DocumentOptions{}, nil, "",
+			partly(func(res *http.Response) {
+				res.Header.Set("Content-Range",
+					"bytes 0-32767/99999999")
+			})(2), graph.DocumentOptions{}, nil, "",
 		},
 		"other bytes": {
 			partly(func(res *http.Response) { res.Header.Set("Content-Range", "bytes 5-9/1000000") })(1),
@@ -372,7 +378,8 @@ func TestSpread(t *testing.T) {
 func TestRemoteHosts(t *testing.T) {
 	for base, hosts := range map[string][]string{
 		"https://store.blob.core.windows.net": {".blob.core.windows.net"}, "https://exact.example": {"exact.example"},
-		"https://evil-blob.core.windows.net": nil, "https://blob.core.windows.net.evil.example": nil, "http://store.blob.core.windows.net": nil,
+		"https://evil-blob.core.windows.net": nil, "https://blob.core.windows.net.evil.example": nil,
+		"http://store.blob.core.windows.net":       nil,
 		"https://user@store.blob.core.windows.net": nil,
 	} {
 

@@ -23,8 +23,11 @@ func zipped(tb testing.TB, n int, options ...func(z *zip.Writer) error) []byte {
 			}
 		}
 		for _, p := range [][2]string{
-			{"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space +
-				`/fixedrepresentation" Target="/s"/></Relationships>`},
+			{
+				"_rels/.rels",
+				`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Type="` + space +
+					`/fixedrepresentation" Target="/s"/></Relationships>`,
+			},
 			{"s", `<FixedDocumentSequence xmlns="` + space + `"><DocumentReference Source="d"/></FixedDocumentSequence>`},
 			{"d", `<FixedDocument xmlns="` + space + `">` + strings.Repeat(`<PageContent Source="p"/>`, n) + `</FixedDocument>`},
 			{"p", `<FixedPage xmlns="` + space + `"/>`},

@@ -351,13 +351,16 @@ func TestAnswersThatLie(t *testing.T) {
 		body   string
 		want   string // in the error of the run or of a step; empty: the run succeeds
 	}{
-		"definitions without a list":         {at("GET", "/taskDefinitions"), 0, empty, "not what was asked for"},
-		"a definition without an id":         {at("POST", "/taskDefinitions"), 0, empty, "id is not of the form"},
-		"printers without a list":            {at("GET", "/print/printers"), 0, empty, "not what was asked for"},
-		"triggers without a list":            {at("GET", planQueue+"/taskTriggers"), 0, empty, "not what was asked for"},
-		"a trigger of nobody":                {at("GET", planQueue+"/taskTriggers"), 0, `{"value":[{"id":"x"}]}`, "left alone"},
-		"attributes of nothing":              {at("GET", "/print/printers/"+deviceID), 0, empty, "read the capabilities of " + deviceID},
-		"attributes of another printer":      {at("GET", "/print/printers/"+deviceID), 0, `{"id":"` + planQueue + `"}`, "read the capabilities of"},
+		"definitions without a list": {at("GET", "/taskDefinitions"), 0, empty, "not what was asked for"},
+		"a definition without an id": {at("POST", "/taskDefinitions"), 0, empty, "id is not of the form"},
+		"printers without a list":    {at("GET", "/print/printers"), 0, empty, "not what was asked for"},
+		"triggers without a list":    {at("GET", planQueue+"/taskTriggers"), 0, empty, "not what was asked for"},
+		"a trigger of nobody":        {at("GET", planQueue+"/taskTriggers"), 0, `{"value":[{"id":"x"}]}`, "left alone"},
+		"attributes of nothing":      {at("GET", "/print/printers/"+deviceID), 0, empty, "read the capabilities of " + deviceID},
+		"attributes of another printer": {
+			at("GET", "/print/printers/"+deviceID), 0,
+			`{"id":"` + planQueue + `"}`, "read the capabilities of",
+		},
 		"a device that can't be read now":    {at("GET", "/print/printers/"+deviceID), 503, empty, "read the capabilities of"},
 		"a device that the app may not read": {at("GET", "/print/printers/"+deviceID), 403, empty, ""},
 		"an operation without a printer":     {operation, 0, `{"status":{"state":"succeeded"}}`, ""},

@@ -179,8 +179,11 @@ func TestStoreIsSlow(t *testing.T) {
 		code  int
 		after time.Duration
 	}{
-		"quick enough": {func(context.Context, string) error { time.Sleep(1900 * time.Millisecond); return nil }, 202, 1900 * time.Millisecond},
-		"too slow":     {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 503, storeTimeout},
+		"quick enough": {
+			func(context.Context, string) error { time.Sleep(1900 * time.Millisecond); return nil }, 202,
+			1900 * time.Millisecond,
+		},
+		"too slow": {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 503, storeTimeout},
 		"one of many": {func(ctx context.Context, task string) error {
 			if task == "b" {
 				<-ctx.Done()

@@ -96,7 +96,8 @@ func TestRefusedForLess(t *testing.T) {
 		}
 		for _, a := range []quota.Account{first.Account, second.Account} {
 			v, err := l.View(t.Context(), a)
-			if err != nil || len(v.Reservations) != 1 || v.Reservations[0].Attempt != "arrival" || v.Reservations[0].Amount != 10*quota.Unit {
+			if err != nil || len(v.Reservations) != 1 || v.Reservations[0].Attempt != "arrival" ||
+				v.Reservations[0].Amount != 10*quota.Unit {
 				t.Errorf("%s: %+v, %v", a.Key(), v.Reservations, err)
 			}
 		}

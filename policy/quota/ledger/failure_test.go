@@ -29,7 +29,8 @@ func TestRefusedChargeChangesNothing(t *testing.T) {
 		}
 		for _, a := range []quota.Account{user.Account, group.Account} {
 			v, err := l.View(t.Context(), a)
-			if err != nil || len(v.Reservations) != 1 || v.Reservations[0].Attempt != "arrival" || v.Reservations[0].Amount != 5*quota.Unit {
+			if err != nil || len(v.Reservations) != 1 || v.Reservations[0].Attempt != "arrival" ||
+				v.Reservations[0].Amount != 5*quota.Unit {
 				t.Errorf("%s: %+v, %v", a.Key(), v.Reservations, err)
 			}
 		}
@@ -114,7 +115,8 @@ func TestWrongClock(t *testing.T) {
 	for _, every := range []quota.Every{quota.Day, quota.Week, quota.Month} {
 		for _, carry := range []quota.Amount{0, 10 * quota.Unit} {
 			for _, years := range []int{10, 100, -1, -50} {
-				t.Run(fmt.Sprintf("%s, carry over %s, %d years", every, carry, years), func(t *testing.T) { wrongClock(t, every, carry, years) })
+				t.Run(fmt.Sprintf("%s, carry over %s, %d years", every, carry, years),
+					func(t *testing.T) { wrongClock(t, every, carry, years) })
 			}
 		}
 	}
@@ -239,7 +241,8 @@ func TestRefundOfAnEarlierPeriod(t *testing.T) {
 			return b[0]
 		}
 		if with, without := play(true), play(false); with.Left != without.Left || with.Carried != without.Carried {
-			t.Errorf("%d idle days: carried %s, left %s; had it never been: %s, %s", idle, with.Carried, with.Left, without.Carried, without.Left)
+			t.Errorf("%d idle days: carried %s, left %s; had it never been: %s, %s", idle, with.Carried, with.Left,
+				without.Carried, without.Left)
 		}
 	}
 }
@@ -341,7 +344,10 @@ func TestReopen(t *testing.T) {
 	reopened := func(now time.Time, want quota.Amount) {
 		t.Helper()
 		for range 2 {
-			if err := l.Reopen(t.Context(), accounts, quota.Charge{Job: "p/1", Owner: "ada", Amount: 7 * quota.Unit, Now: now}); err != nil {
+			if err := l.Reopen(t.Context(), accounts, quota.Charge{
+				Job: "p/1", Owner: "ada", Amount: 7 * quota.Unit,
+				Now: now,
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}

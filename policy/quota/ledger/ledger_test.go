@@ -224,7 +224,8 @@ func TestInvariant(t *testing.T) {
 			},
 			"refund": func(t *rapid.T) {
 				j := job(t)
-				back, err := l.Refund(t.Context(), j, accounts, quota.Refund{Permille: rapid.Int64Range(0, 1000).Draw(t, "part")}, quotatest.Noon)
+				back, err := l.Refund(t.Context(), j, accounts,
+					quota.Refund{Permille: rapid.Int64Range(0, 1000).Draw(t, "part")}, quotatest.Noon)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -288,7 +289,8 @@ func TestCarriedOverAMissingMidnight(t *testing.T) {
 			if err := l.Reserve(t.Context(), ch); err != nil {
 				t.Fatal(err)
 			}
-			if err := l.Adjust(t.Context(), c.Account, quota.Unit, quota.Note{By: "admin", Why: "a gift", At: day.AddDate(0, 3, 0)}); err != nil {
+			if err := l.Adjust(t.Context(), c.Account, quota.Unit,
+				quota.Note{By: "admin", Why: "a gift", At: day.AddDate(0, 3, 0)}); err != nil {
 				t.Fatal(err)
 			}
 			list, err := l.Balances(t.Context(), []quota.Claim{c}, day.AddDate(0, 3, 0))

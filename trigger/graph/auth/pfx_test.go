@@ -47,7 +47,10 @@ func TestPFX(t *testing.T) {
 		"an older one": {
 			auth.Config{CertificateFile: export("modern.PFX", pkcs12.Modern2023, good, word), CertificatePasswordFile: password}, "",
 		},
-		"an old one":  {auth.Config{CertificateFile: export("old.p12", pkcs12.LegacyDES, good, word), CertificatePasswordFile: password}, ""},
+		"an old one": {auth.Config{
+			CertificateFile:         export("old.p12", pkcs12.LegacyDES, good, word),
+			CertificatePasswordFile: password,
+		}, ""},
 		"no password": {auth.Config{CertificateFile: export("open.pfx", pkcs12.Passwordless, good, "")}, ""},
 		"left out": {
 			auth.Config{CertificateFile: sealed}, "has a password: put it into a file, and name that in auth.certificate_password_file",
@@ -57,10 +60,14 @@ func TestPFX(t *testing.T) {
 			"the password in auth.certificate_password_file is not that of the PFX",
 		},
 		"no such file": {
-			auth.Config{CertificateFile: sealed, CertificatePasswordFile: filepath.Join(dir, "none")}, "read the password of the certificate",
+			auth.Config{CertificateFile: sealed, CertificatePasswordFile: filepath.Join(dir,
+				"none")}, "read the password of the certificate",
 		},
 		"expired": {
-			auth.Config{CertificateFile: export("late.pfx", pkcs12.Modern2023, expired, word), CertificatePasswordFile: password}, "expired on ",
+			auth.Config{
+				CertificateFile:         export("late.pfx", pkcs12.Modern2023, expired, word),
+				CertificatePasswordFile: password,
+			}, "expired on ",
 		},
 		"not a PFX": {
 			auth.Config{CertificateFile: put("text.pfx", []byte("no")), CertificatePasswordFile: password},
@@ -70,12 +77,18 @@ func TestPFX(t *testing.T) {
 			auth.Config{CertificateFile: sealed, CertificatePasswordFile: password, PrivateKeyFile: good.pem}, "leave private_key_file out",
 		},
 		"nobody's": {
-			auth.Config{CertificateFile: export("other.pfx", pkcs12.Modern2023, other, word), CertificatePasswordFile: password}, "AADSTS700027",
+			auth.Config{
+				CertificateFile:         export("other.pfx", pkcs12.Modern2023, other, word),
+				CertificatePasswordFile: password,
+			}, "AADSTS700027",
 		},
 		"gone":         {auth.Config{CertificateFile: filepath.Join(dir, "gone.pfx")}, "read the certificate"},
 		"a wrong name": {auth.Config{CertificateFile: good.crt, CertificatePasswordFile: password}, "auth.private_key_file is not set"},
 		"only its name": {
-			auth.Config{CertificateFile: put("pem.pfx", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: good.cert.Raw}))}, "is no PFX",
+			auth.Config{CertificateFile: put("pem.pfx", pem.EncodeToMemory(&pem.Block{
+				Type:  "CERTIFICATE",
+				Bytes: good.cert.Raw,
+			}))}, "is no PFX",
 		},
 	} {
 		err := signIn(t, sim, c.auth)

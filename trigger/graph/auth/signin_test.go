@@ -72,7 +72,10 @@ func signIn(t *testing.T, sim *graphtest.Sim, a auth.Config) error {
 	t.Helper()
 	a.ClientID = signInApp
 	c, err := graph.New(graph.Config{
-		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{Graph: "http://127.0.0.1:9440/v1.0", Authority: "http://127.0.0.1:9440"}, Auth: a,
+		TenantID: sim.Tenant(), Endpoints: graph.Endpoints{
+			Graph:     "http://127.0.0.1:9440/v1.0",
+			Authority: "http://127.0.0.1:9440",
+		}, Auth: a,
 	}, graph.Options{Transport: sim.Transport()})
 	if err != nil {
 		return err
@@ -111,7 +114,10 @@ func TestCertificate(t *testing.T) {
 	}{
 		"good": {auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}, ""},
 		"one nobody knows": {
-			auth.Config{CertificateFile: other.crt, PrivateKeyFile: other.pem}, "AADSTS700027: the certificate is not one of the app registration",
+			auth.Config{
+				CertificateFile: other.crt,
+				PrivateKeyFile:  other.pem,
+			}, "AADSTS700027: the certificate is not one of the app registration",
 		},
 		"another's key":  {auth.Config{CertificateFile: good.crt, PrivateKeyFile: other.pem}, "no certificate and its unencrypted key"},
 		"no key":         {auth.Config{CertificateFile: good.crt}, "auth.private_key_file is not set"},
@@ -199,7 +205,8 @@ func TestAssertion(t *testing.T) {
 		12 * time.Minute: regexp.MustCompile(`AADSTS700024: the clock of this machine is 1[12]m\d+s behind the authority's: synchronize it with NTP`),
 	} {
 		sim.Change(func(k *graphtest.Knobs) { k.ClockAhead = ahead })
-		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil || !want.MatchString(err.Error()) {
+		if err := signIn(t, sim, auth.Config{CertificateFile: good.crt, PrivateKeyFile: good.pem}); err == nil ||
+			!want.MatchString(err.Error()) {
 			t.Errorf("%s ahead: %v, want %s", ahead, err, want)
 		}
 	}

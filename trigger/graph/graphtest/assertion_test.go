@@ -53,13 +53,16 @@ func TestAssertionIsVerified(t *testing.T) {
 		times  int
 		want   string
 	}{
-		"good":              {func(*jwt.Token) {}, key, 1, ""},
-		"RS256":             {func(j *jwt.Token) { j.Method, j.Header["alg"] = jwt.SigningMethodRS256, "RS256" }, key, 1, ""},
-		"twice":             {func(*jwt.Token) {}, key, 2, "AADSTS700025"},
-		"another's key":     {func(*jwt.Token) {}, other, 1, "AADSTS700027"},
-		"another thumb":     {func(j *jwt.Token) { j.Header["x5t#S256"] = "AAAA" }, key, 1, "AADSTS700027"},
-		"none":              {func(j *jwt.Token) { j.Header["alg"] = "none" }, key, 1, "AADSTS700027"},
-		"another audience":  {func(j *jwt.Token) { claims(j)["aud"] = strings.Replace(at, s.Tenant(), "common", 1) }, key, 1, "AADSTS700023"},
+		"good":          {func(*jwt.Token) {}, key, 1, ""},
+		"RS256":         {func(j *jwt.Token) { j.Method, j.Header["alg"] = jwt.SigningMethodRS256, "RS256" }, key, 1, ""},
+		"twice":         {func(*jwt.Token) {}, key, 2, "AADSTS700025"},
+		"another's key": {func(*jwt.Token) {}, other, 1, "AADSTS700027"},
+		"another thumb": {func(j *jwt.Token) { j.Header["x5t#S256"] = "AAAA" }, key, 1, "AADSTS700027"},
+		"none":          {func(j *jwt.Token) { j.Header["alg"] = "none" }, key, 1, "AADSTS700027"},
+		"another audience": {
+			func(j *jwt.Token) { claims(j)["aud"] = strings.Replace(at, s.Tenant(), "common", 1) },
+			key, 1, "AADSTS700023",
+		},
 		"another subject":   {func(j *jwt.Token) { claims(j)["sub"] = "somebody" }, key, 1, "AADSTS700023"},
 		"expired":           {func(j *jwt.Token) { claims(j)["exp"] = now.Add(-6 * time.Minute).Unix() }, key, 1, "AADSTS700024"},
 		"not yet":           {func(j *jwt.Token) { claims(j)["nbf"] = now.Add(6 * time.Minute).Unix() }, key, 1, "AADSTS700024"},
@@ -99,7 +102,8 @@ func claims(j *jwt.Token) jwt.MapClaims {
 
 func askToken(t *testing.T, s *Sim, form url.Values) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://login.microsoftonline.com/"+s.Tenant()+"/oauth2/v2.0/token",
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"https://login.microsoftonline.com/"+s.Tenant()+"/oauth2/v2.0/token",
 		strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,8 @@ func benchmarkCall(b *testing.B, method, suffix, body string, want int) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		req, err := http.NewRequestWithContext(b.Context(), method, fmt.Sprintf("%s/print/printers/%s/jobs/%d%s", base, queue.ID, i+1, suffix),
+		req, err := http.NewRequestWithContext(b.Context(), method,
+			fmt.Sprintf("%s/print/printers/%s/jobs/%d%s", base, queue.ID, i+1, suffix),
 			strings.NewReader(body))
 		if err != nil {
 			b.Fatal(err)

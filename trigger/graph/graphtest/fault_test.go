@@ -221,7 +221,8 @@ func TestIntercept(t *testing.T) {
 		After:  func(status int) { order = append(order, fmt.Sprint("after ", status, " ", o.job(id).State)) },
 		Lose:   true,
 	}
-	if _, err := abort(); err == nil || o.job(id).State != "aborted" || !slices.Equal(order, []string{"before paused", "after 204 aborted"}) {
+	if _, err := abort(); err == nil || o.job(id).State != "aborted" ||
+		!slices.Equal(order, []string{"before paused", "after 204 aborted"}) {
 		t.Errorf("lose: %v %v", err, order)
 	}
 	fault = Fault{LoseAs: 504}

@@ -254,7 +254,8 @@ func TestErrorsHaveGraphsShape(t *testing.T) {
 	a := o.call(404, "GET", "/print/printers/nowhere", nil)
 	inner := a.body["error"].(map[string]any)["innerError"].(map[string]any)
 	const mine = "11111111-2222-4333-8444-555555555555"
-	if inner["client-request-id"] != mine || a.header.Get("client-request-id") != mine || inner["request-id"] != a.header.Get("request-id") ||
+	if inner["client-request-id"] != mine || a.header.Get("client-request-id") != mine ||
+		inner["request-id"] != a.header.Get("request-id") ||
 		inner["date"] == "" {
 		t.Errorf("inner %v header %v", inner, a.header)
 	}

@@ -90,7 +90,8 @@ func TestDeviceCode(t *testing.T) {
 			for code, d := range o.sim.tokens.devices {
 				if d.userCode == user {
 					return url.Values{
-						"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {o.app.ClientID}, "device_code": {code},
+						"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {o.app.ClientID},
+						"device_code": {code},
 					}, user
 				}
 			}

@@ -32,7 +32,8 @@ func registration(t *testing.T) map[string]any {
 	return map[string]any{
 		"displayName": "Pull", "manufacturer": "Contoso", "model": "Queue", "hasPhysicalDevice": false,
 		"certificateSigningRequest": map[string]any{
-			"content": base64.StdEncoding.EncodeToString(der), "transportKey": base64.StdEncoding.EncodeToString(append(append(blob, e...), n...)),
+			"content": base64.StdEncoding.EncodeToString(der), "transportKey": base64.StdEncoding.EncodeToString(append(append(blob,
+				e...), n...)),
 		},
 	}
 }
