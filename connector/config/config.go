@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/evaluate"
 	"pullprint/connector/ledgerexport"
 	"pullprint/connector/printer"
+	"pullprint/connector/release"
 	"pullprint/connector/selftest"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
@@ -37,14 +38,16 @@ type Config struct {
 	Endpoints graph.Endpoints `yaml:"endpoints"`
 	Auth      auth.Config     `yaml:"auth"`
 	// Administrator is where the sign-in of a Printer Administrator is kept, if it is.
-	Administrator auth.StoredSignIn  `yaml:"administrator"`
-	Trigger       trigger.Config     `yaml:"trigger"`
-	Webhook       webhook.Config     `yaml:"webhook"`
-	Queues        []printer.Queue    `yaml:"queues"`
-	Devices       []printer.Device   `yaml:"devices"`
-	Policy        Policy             `yaml:"policy"`
-	Documents     evaluate.Documents `yaml:"documents"`
-	Badges        badge.Config       `yaml:"badges"`
+	Administrator auth.StoredSignIn `yaml:"administrator"`
+	Trigger       trigger.Config    `yaml:"trigger"`
+	Webhook       webhook.Config    `yaml:"webhook"`
+	Queues        []printer.Queue   `yaml:"queues"`
+	Devices       []printer.Device  `yaml:"devices"`
+	// Release says from where jobs are released.
+	Release   release.Config     `yaml:"release"`
+	Policy    Policy             `yaml:"policy"`
+	Documents evaluate.Documents `yaml:"documents"`
+	Badges    badge.Config       `yaml:"badges"`
 	// Station is what the stations at the printers show.
 	Station station.Config `yaml:"station"`
 	NATS    NATS           `yaml:"nats"`

@@ -15,6 +15,8 @@ var appRole = regexp.MustCompile(`^[!#-\-/-\[\]-~][!#-\[\]-~]{0,119}$`)
 
 // signIn checks how people sign in.
 func (k *checker) signIn() {
+	k.refuse(k.c.Release.Remote && !k.doc.Has("sign_in"), "release.remote", "configure sign_in, or write false",
+		"release.remote without sign_in: nobody could prove who they are")
 	if !k.doc.Has("sign_in") {
 		return
 	}

@@ -92,7 +92,9 @@ func (o testParts) pages(t *testing.T) *Pages {
 	must(err)
 	var mine *own.Pages
 	if o.entra != nil {
-		mine, err = own.New(own.Deps{Site: site, Callers: callers, Jobs: o.jobs, Devices: devices, Logger: log})
+		mine, err = own.New(own.Deps{
+			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Logger: log,
+		})
 		must(err)
 	}
 	p, err := New(Deps{

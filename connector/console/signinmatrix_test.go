@@ -19,6 +19,8 @@ var personMatrix = map[string]string{
 	"GET /me":                              "person read operate admin",
 	"GET /me/jobs/{printer}/{job}/cancel":  "person read operate admin",
 	"POST /me/jobs/{printer}/{job}/cancel": "person read operate admin",
+	"GET /me/print":                        "person read operate admin",
+	"POST /me/print":                       "person read operate admin",
 }
 
 // everybody are the cookies of who could ask: a reader's station, people without and with each

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -103,4 +104,49 @@ func TestBrowserOwnPage(t *testing.T) {
 	b.open("/auth/callback?code=x&state=y")
 	b.sees("You are not signed in")
 	b.narrow("refused")
+}
+
+// A person prints from their own page by keyboard alone, without a script, at a printer that they choose.
+func TestBrowserFromAfar(t *testing.T) {
+	if !*long && *screenshots == "" {
+		t.Skip("it needs Chromium, and takes its time: -long plays it")
+	}
+	o := newOffice(t, graphtest.Calm())
+	o.write("policy.yaml", quotaPolicy)
+	b := newBrowser(t, o.onSocket())
+	entra := httptest.NewServer(o.sim)
+	t.Cleanup(entra.Close)
+	o.peopleSignIn(b.base)
+	o.fromAfar()
+	config, err := os.ReadFile(filepath.Join(o.dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("config.yaml", strings.ReplaceAll(string(config), "http://"+graphAddr, entra.URL))
+	if err := o.sim.SetDetails(eastID, time.Time{}, "mediaJam"); err != nil {
+		t.Fatal(err)
+	}
+	s := o.start(zap.NewNop())
+	defer s.end()
+	s.register()
+	if _, err := o.sim.Submit(graphtest.JobSpec{Printer: pullID, User: studentID, Pages: 7, Name: "Agenda.pdf"}); err != nil {
+		t.Fatal(err)
+	}
+	s.hold(1)
+	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	b.open("/me")
+	b.do("choose", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "student@")]`, chromedp.BySearch))
+	b.sees("Print all 2")
+	b.narrow("me-remote")
+	b.do("print by keyboard", chromedp.Focus(`a[href="/me/print"]`), chromedp.KeyEvent(kb.Enter))
+	b.sees("Where do you want to print?")
+	b.sees("Can't print at the moment: paper jam")
+	b.narrow("me-print")
+	b.picture("me-print")
+	b.do("choose by keyboard", chromedp.Focus(`input[type=radio]`), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Tab),
+		chromedp.KeyEvent(kb.Enter))
+	b.sees("Sent to HQ, canteen")
+	b.narrow("me-printed")
+	b.do("back by keyboard", chromedp.Focus(`main a.button`), chromedp.KeyEvent(kb.Enter))
+	b.sees("No job of yours is waiting")
 }

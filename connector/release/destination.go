@@ -21,6 +21,9 @@ const (
 	stateTTL = 15 * time.Second
 	// maxStates is how many states are cached.
 	maxStates = 10_000
+	// maxPlaces is how many devices are read for a list that people choose from: more do not fit some
+	// screens of a phone. Of the rest it is not told whether they can print.
+	maxPlaces = 16
 	// maxOthers is how many devices are read and suggested: more do not fit into a sentence.
 	maxOthers = 4
 )
@@ -38,9 +41,10 @@ type destination struct {
 	err  error
 }
 
-// deviceState is whether a device takes jobs, and which.
+// deviceState is whether a device takes jobs, why not, and which.
 type deviceState struct {
 	ready bool
+	why   string
 	can   graph.Capabilities
 }
 
@@ -93,7 +97,7 @@ func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (now dev
 		return deviceState{}, "", err
 	}
 	why, unavailable := dev.Unavailable(p, r.clock.AtGraph())
-	return deviceState{!unavailable, p.Capabilities}, why, nil
+	return deviceState{!unavailable, why, p.Capabilities}, why, nil
 }
 
 // others names the other devices that could release a job of the queue right now, as "a, b or
@@ -141,13 +145,19 @@ func (r *Releaser) othersReady(
 // stateLately is readPrinter for a suggestion: the state may be cached, and a device whose
 // state can't be read is not suggested.
 func (r *Releaser) stateLately(ctx context.Context, dev printer.Device) deviceState {
+	now, _ := r.cachedState(ctx, dev) // none is ready
+	return now
+}
+
+// cachedState is readPrinter where the state may be stateTTL old.
+func (r *Releaser) cachedState(ctx context.Context, dev printer.Device) (deviceState, error) {
 	if now, fresh := r.states.Get(dev.PrinterID); fresh {
-		return now
+		return now, nil
 	}
 	now, _, err := r.readPrinter(ctx, dev)
 	if err != nil {
-		return deviceState{}
+		return deviceState{}, err
 	}
 	r.states.Put(dev.PrinterID, now)
-	return now
+	return now, nil
 }

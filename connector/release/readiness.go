@@ -1,9 +1,14 @@
 package release
 
 import (
+	"cmp"
 	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/printer"
+	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
 
@@ -28,4 +33,36 @@ func (r *Releaser) Readiness(ctx context.Context, device string) Readiness {
 		return Readiness{}
 	}
 	return Readiness{Unavailable: true, Why: why, Others: r.othersReady(ctx, dev, dev.Queues, graph.Configuration{})}
+}
+
+// Place is a device at which jobs can be released.
+type Place struct {
+	printer.Device
+	// Unavailable is true when Graph tells that it can't print; Why is the cause, and may be empty.
+	Unavailable bool
+	Why         string
+}
+
+// Places are the devices that may release jobs of one of the queues, by location and id. Their states may
+// be some seconds old; one that is not known in time counts as able to print, as a release reads it once more.
+func (r *Releaser) Places(ctx context.Context, queues []string) (list []Place) {
+	for _, d := range r.devices {
+		if slices.ContainsFunc(queues, func(q string) bool { return slices.Contains(d.Queues, q) }) {
+			list = append(list, Place{Device: d})
+		}
+	}
+	slices.SortFunc(list, func(a, b Place) int { return cmp.Or(cmp.Compare(a.Location, b.Location), cmp.Compare(a.ID, b.ID)) })
+	var reads errgroup.Group
+	for i := range list[:min(len(list), maxPlaces)] {
+		reads.Go(func() error {
+			return recovery.Catch(func() error {
+				if now, err := r.cachedState(ctx, list[i].Device); err == nil {
+					list[i].Unavailable, list[i].Why = !now.ready, now.why
+				}
+				return nil
+			})
+		})
+	}
+	_ = reads.Wait()
+	return list
 }

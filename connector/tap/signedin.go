@@ -32,8 +32,8 @@ func NewSignedIn(r *release.Releaser, remote bool, log *zap.Logger) *SignedIn {
 	return &SignedIn{releaser: r, remote: remote, log: log.Named("tap")}
 }
 
-// Remote reports whether jobs are released from afar.
-func (s *SignedIn) Remote() bool { return s.remote }
+// Remote reports whether jobs are released from afar; a nil SignedIn releases none.
+func (s *SignedIn) Remote() bool { return s != nil && s.remote }
 
 // Asked is what a person who is signed in asks for at a device.
 type Asked struct {

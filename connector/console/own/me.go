@@ -39,6 +39,8 @@ type myPage struct {
 	Past     []myJob
 	// Canceled is set when a job was just deleted.
 	Canceled bool
+	// Remote is set when jobs can be printed from here.
+	Remote bool
 }
 
 // myJob is a job of the person; the Quote is set while it waits.
@@ -105,7 +107,7 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	data := myPage{Canceled: req.URL.Query().Has("canceled")}
+	data := myPage{Canceled: req.URL.Query().Has("canceled"), Remote: p.SignedIn.Remote()}
 	shown := p.Callers.PageFor(req.Context(), who, "Your print jobs")
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {
 		p.Site.Fail(rw, err)
@@ -171,12 +173,10 @@ func (p *Pages) listPast(ctx context.Context, data *myPage, person string) error
 
 // placeOf is what people call the device at which a job was released.
 func (p *Pages) placeOf(rec *job.Record) string {
-	for _, d := range p.Devices {
-		if rec.Release != nil && rec.Release.Device == d.ID {
-			return d.Place()
-		}
+	if rec.Release == nil {
+		return ""
 	}
-	return ""
+	return p.place(rec.Release.Device)
 }
 
 // title names jobs by their titles, in full: their owner looks at them.
@@ -252,6 +252,8 @@ func (p *Pages) failMe(rw http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
 		shown.Title, shown.Data = "This job is no longer waiting", "It is being printed, or has ended: your page says what became of it."
+	case errors.Is(err, release.ErrNoDevice):
+		shown.Title, shown.Data = "No printer was chosen", "Nothing was printed: choose a printer on the page before."
 	case logged: // the detail is for who reads the log
 		p.log.Warn("page failed", zap.Error(err))
 		shown.Data = doWait

@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -37,6 +38,8 @@ type Deps struct {
 	Callers  *signin.Pages
 	Jobs     Jobs
 	Releaser *release.Releaser
+	// SignedIn releases jobs for who is signed in.
+	SignedIn *tap.SignedIn
 	// Account is what is left on an account.
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
 	Devices []printer.Device
@@ -51,14 +54,19 @@ type Pages struct {
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	return &Pages{d, d.Logger.Named("admin")}, d.Site.Add(view.Templates{Files: files, Pages: []string{"me", "mecancel"}})
+	pages := []string{"me", "mecancel", "meprint", "meprinted"}
+	return &Pages{d, d.Logger.Named("admin")}, d.Site.Add(view.Templates{Files: files, Pages: pages})
 }
 
 // Routes are all pages and forms. Each handler asks by signin.Pages.Self who is there.
 func (p *Pages) Routes() map[string]http.HandlerFunc {
-	return map[string]http.HandlerFunc{
+	routes := map[string]http.HandlerFunc{
 		"GET " + signin.OwnHome:                p.me,
 		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
 		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
 	}
+	if p.SignedIn.Remote() {
+		routes["GET "+printPath], routes["POST "+printPath] = p.askPrint, p.print
+	}
+	return routes
 }
