@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 
 // Limit is what one input may cost at most.
 type Limit struct {
-	// Time is how long the input may take on a busy machine. With the race detector it is five
-	// times as long.
+	// Time is how long the input may compute. With the race detector it is five times as long. The
+	// time of the processor counts, as on a busy machine nothing else can be told; an input that waits
+	// instead of computing may take maxWait times as long.
 	Time time.Duration
 	// Heap is how many bytes may be added to the heap. An input that allocates less than that in
 	// all is within it; of one that allocates more, what the collector finds in use counts.
@@ -26,14 +28,26 @@ type Limit struct {
 }
 
 // Small is the limit of what reads one record, one message or one body of at most 64 KiB: parsing
-// that takes milliseconds and less than a megabyte. The rest is for a machine that does other work.
+// that takes milliseconds and less than a megabyte. The rest is for the counters of the fuzzer.
 var Small = Limit{Time: 2 * time.Second, Heap: 8 << 20}
+
+// maxWait is how often a busy machine may take the processor away from an input: the gate has been
+// seen to share two cores with eight others.
+const maxWait = 30
 
 // Watch holds each input of a target to a limit.
 type Watch struct {
 	limit Limit
-	base  uint64        // in use before the first input
-	most  atomic.Uint64 // what the collector found in use at most since an input began
+	base  uint64                // in use before the first input
+	most  atomic.Uint64         // what the collector found in use at most since an input began
+	now   atomic.Pointer[input] // nil between inputs
+}
+
+// input is one that was begun.
+type input struct {
+	name string
+	at   time.Time
+	cpu  time.Duration // of the process until then
 }
 
 // New watches the inputs of f until it ends.
@@ -55,7 +69,9 @@ func New(f *testing.F, limit Limit) *Watch {
 	return w
 }
 
-// follow keeps the most that the collector finds in use.
+// follow keeps the most that the collector finds in use, and ends the process when an input takes
+// too long: one that never ends could not be told otherwise. The fuzzer keeps such an input, and the
+// trace shows where it is.
 func (w *Watch) follow(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -64,26 +80,27 @@ func (w *Watch) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if live := read("/gc/heap/live:bytes"); live > w.most.Load() {
-				w.most.Store(live)
+		}
+		if live := read("/gc/heap/live:bytes"); live > w.most.Load() {
+			w.most.Store(live)
+		}
+		if in := w.now.Load(); in != nil {
+			if took := cpuTime() - in.cpu; took > w.limit.Time || time.Since(in.at) > maxWait*w.limit.Time {
+				panic(fmt.Sprintf("%s: one input computes for %s since %s; it may for %s", in.name, took, in.at, w.limit.Time))
 			}
 		}
 	}
 }
 
 // Input begins an input; the function that it returns ends it, and fails the test when the input
-// took more memory than it may. An input that takes too long ends the process at once, as one that
-// never ends could not be found otherwise: the fuzzer keeps it, and the trace shows the loop.
+// took more memory than it may.
 func (w *Watch) Input(t *testing.T) (end func()) {
 	w.most.Store(0)
-	name := t.Name()
-	late := time.AfterFunc(w.limit.Time, func() {
-		panic(fmt.Sprintf("%s: one input takes longer than %s", name, w.limit.Time))
-	})
+	w.now.Store(&input{t.Name(), time.Now(), cpuTime()})
 	before := read("/gc/heap/allocs:bytes")
 	return func() {
 		t.Helper()
-		late.Stop()
+		w.now.Store(nil)
 		if read("/gc/heap/allocs:bytes")-before <= w.limit.Heap {
 			return
 		}
@@ -91,6 +108,15 @@ func (w *Watch) Input(t *testing.T) (end func()) {
 			t.Errorf("%d MiB are in use, %d MiB before the first input; an input may add %d MiB", live>>20, w.base>>20, w.limit.Heap>>20)
 		}
 	}
+}
+
+// cpuTime is how long the process has computed.
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0 // the wait counts
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // read reads a metric of the runtime.
