@@ -37,6 +37,17 @@ func CoversMore(c *Charge) bool {
 		slices.Equal(c.Before.Accounts(), c.Accounts())
 }
 
+// whole reports whether each claim of a stored charge names its account: what is missing in JSON stays
+// empty, and could not be read any more once it was written. Who pays nothing has a whole charge.
+func (c *Charge) whole() bool {
+	for ; c != nil; c = c.Before {
+		if slices.ContainsFunc(c.Claims, func(claim quota.Claim) bool { return claim.Account == quota.Account{} }) {
+			return false
+		}
+	}
+	return true
+}
+
 // TellIn says in a decision what the job costs and who pays; nobody does when c is nil.
 func (c *Charge) TellIn(d *decision.Decision) {
 	if c == nil {

@@ -97,3 +97,15 @@ func stored(t *testing.T, s *Store, key string, rec *Record) Record {
 	}
 	return again
 }
+
+// A charge of no account is damage: it could not be read any more once the record was written.
+func TestChargeOfNobody(t *testing.T) {
+	for _, value := range []string{
+		`{"charge":{"claims":[{}]}}`, `{"charge":{"before":{"claims":[{}]}}}`, `{"tries":[{"charge":{"claims":[{}]}}]}`,
+	} {
+		s := NewStore(&oneKV{value: []byte(value)}, DefaultRetention)
+		if rec, _, err := s.Get(t.Context(), "o.p.1"); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %+v, %v", value, rec, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ package job
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -184,6 +185,9 @@ func (r *Record) Key() string {
 func decode(key string, value []byte) (rec Record, err error) {
 	if err := json.Unmarshal(value, &rec); err != nil {
 		return Record{}, err
+	}
+	if !rec.Charge.whole() || slices.ContainsFunc(rec.Tries, func(t Try) bool { return !t.Charge.whole() }) {
+		return Record{}, errors.New("a charge is of no account")
 	}
 	rec.Owner = graph.Canonical(rec.Owner)
 	if rec.Key() != key {
