@@ -3,6 +3,7 @@ package graphtest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -146,6 +147,26 @@ func (s *Sim) deleteJob(j *job) {
 		p.jobs[n-1] = nil
 	}
 	p.waiting = slices.DeleteFunc(p.waiting, func(o *job) bool { return o == j })
+}
+
+// Forget deletes the jobs that came to their end, with their tasks and what was printed, if they were
+// submitted before a time: for tests that submit more of them than memory has room for.
+func (s *Sim) Forget(before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := func(j *job) bool { return j != nil && j.ended() && j.created.Before(before) }
+	for _, p := range s.printOrder {
+		for _, j := range p.jobs {
+			if old(j) {
+				s.deleteJob(j)
+			}
+		}
+	}
+	for _, d := range s.defOrder {
+		d.tasks = slices.DeleteFunc(d.tasks, func(t *task) bool { return old(t.job) })
+	}
+	maps.DeleteFunc(s.tasks, func(_ string, t *task) bool { return old(t.job) })
+	s.paper = slices.DeleteFunc(s.paper, func(sheet Sheet) bool { return sheet.At.Before(before) })
 }
 
 // release lets a job print as soon as its printer can.
