@@ -89,7 +89,7 @@ func TestDamageIsNamedUntilRepaired(t *testing.T) {
 		if err := c.Ready(); err != nil {
 			t.Errorf("before the next check: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		err := c.Ready()
 		if err == nil || !strings.Contains(err.Error(), "group.staff") || !strings.Contains(err.Error(), "accept-loss") ||

@@ -31,7 +31,7 @@ func FuzzCosts(f *testing.F) {
 				held = append(held, make([]byte, 1<<20)...)
 			}
 		case "time":
-			for { //nolint:revive,staticcheck // it computes without an end
+			for { //nolint:staticcheck // it computes without an end
 			}
 		default:
 			held = append(held[:0], in...)
