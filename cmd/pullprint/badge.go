@@ -180,7 +180,7 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 					return err
 				}
 				return printBadges(w, list)
-			})(c.Revoke(cmd.Context(), w))
+			})(c.Revoke(cmd.Context(), w, ""))
 		},
 	}
 	cmd.Flags().StringVar(&w.ID, "id", "", "the badge with this `ID`, as badge list shows it")

@@ -153,7 +153,7 @@ func (p *presenter) outOfBudget(ctx context.Context, c *admin.Client) error {
 			continue
 		}
 		p.line("%s takes the cheaper variant", student.upn)
-		if _, err := c.Release(ctx, k.Ref, "hq-2-west", k.Variant); err != nil {
+		if _, err := c.Release(ctx, k.Ref, "hq-2-west", k.Variant, ""); err != nil {
 			return fmt.Errorf("release the variant: %w", err)
 		}
 		if err := p.await(ctx); err != nil {

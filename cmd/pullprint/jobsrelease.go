@@ -39,7 +39,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 		if set == (decision.Settings{}) {
 			variant = nil
 		}
-		return printAnswer(f, cmd, printOutcome)(c.Release(cmd.Context(), ref, device, variant))
+		return printAnswer(f, cmd, printOutcome)(c.Release(cmd.Context(), ref, device, variant, ""))
 	})
 	cmd.Flags().StringVar(&device, "device", "", "`ID` of the device")
 	cmd.Flags().BoolVar(&mono, "mono", false, "print it in black and white")

@@ -143,12 +143,14 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	return done, err
 }
 
-// revokeBody is the body of DELETE /v1/badges: one of its members says which.
+// revokeBody is the body of DELETE /v1/badges: one of its members but Note says which.
 type revokeBody struct {
 	Badge string `json:"badge"`
 	ID    string `json:"id"`
 	Owner string `json:"owner"`
 	KeyID string `json:"key_id"`
+	// Note says in the audit why.
+	Note string `json:"note,omitempty"`
 }
 
 func (a *API) revokeBadges(r *request) (any, error) {
@@ -168,11 +170,14 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if n != 1 {
 		return nil, badRequest("exactly one of badge, id, owner and key_id is needed")
 	}
-	var err error
+	err := checkLine("note", in.Note)
+	if err != nil {
+		return nil, err
+	}
 	if in.Owner, err = a.owner(r.Context(), "owner", in.Owner); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID}); err != nil {
+	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID, Note: in.Note}); err != nil {
 		return nil, err
 	}
 	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID},

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -167,12 +168,8 @@ type JobFilter struct{ Owner, Queue, Job, State string }
 func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, error) {
 	var all []JobEntry
 	for cursor := ""; ; {
-		q := parameters(map[string]string{
-			"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor,
-			"limit": fmt.Sprint(max(1, min(maxPage, most-len(all)))),
-		})
-		var page JobList
-		if err := c.call(ctx, http.MethodGet, "/v1/jobs?"+q.Encode(), nil, &page); err != nil {
+		page, err := c.JobPage(ctx, f, cursor, max(1, min(maxPage, most-len(all))))
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, page.Jobs...)
@@ -180,6 +177,15 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter, most int) ([]JobEntry, e
 			return all, nil
 		}
 	}
+}
+
+// JobPage is a page of jobs, newest first, behind the cursor of an earlier page.
+func (c *Client) JobPage(ctx context.Context, f JobFilter, cursor string, limit int) (page JobList, err error) {
+	q := parameters(map[string]string{
+		"owner": f.Owner, "queue": f.Queue, "job": f.Job, "state": f.State, "cursor": cursor, "limit": strconv.Itoa(limit),
+	})
+	err = c.call(ctx, http.MethodGet, "/v1/jobs?"+q.Encode(), nil, &page)
+	return page, err
 }
 
 // parameters are those that are not empty.
@@ -204,11 +210,11 @@ func (c *Client) Job(ctx context.Context, r graph.Ref) (out JobDetail, err error
 }
 
 // Release releases a job at a device, printed as set says; nil leaves it as it
-// was sent.
+// was sent. The note says in the audit why.
 func (c *Client) Release(
-	ctx context.Context, r graph.Ref, device string, set *decision.Settings,
+	ctx context.Context, r graph.Ref, device string, set *decision.Settings, note string,
 ) (out release.Outcome, err error) {
-	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set}, &out)
+	err = c.call(ctx, http.MethodPost, jobPath(r)+"/release", releaseBody{device, set, note}, &out)
 	return out, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"pullprint/policy/badge"
@@ -18,12 +19,8 @@ import (
 func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error) {
 	all := map[string]badge.Badge{} // one that changes while the pages are read comes again
 	for cursor := ""; ; {
-		q := url.Values{"owner": {owner}, "limit": {fmt.Sprint(maxPage)}}
-		if cursor != "" {
-			q.Set("cursor", cursor)
-		}
-		var page BadgeList
-		if err := c.call(ctx, http.MethodGet, "/v1/badges?"+q.Encode(), nil, &page); err != nil {
+		page, err := c.BadgePage(ctx, owner, cursor, maxPage)
+		if err != nil {
 			return nil, err
 		}
 		for _, b := range page.Badges {
@@ -37,6 +34,17 @@ func (c *Client) Badges(ctx context.Context, owner string) ([]badge.Badge, error
 	}
 }
 
+// BadgePage is a page of badges, in the order in which they last changed, behind the cursor of an
+// earlier page.
+func (c *Client) BadgePage(ctx context.Context, owner, cursor string, limit int) (page BadgeList, err error) {
+	q := url.Values{"owner": {owner}, "limit": {strconv.Itoa(limit)}}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	err = c.call(ctx, http.MethodGet, "/v1/badges?"+q.Encode(), nil, &page)
+	return page, err
+}
+
 // Enrol enrols a badge for its owner.
 func (c *Client) Enrol(ctx context.Context, number string, e badge.Enrolment) (out badge.Badge, err error) {
 	err = c.call(ctx, http.MethodPut, "/v1/badges", enrolBody{number, e.Owner, e.UserPrincipalName, e.Expires, e.Replace},
@@ -44,10 +52,10 @@ func (c *Client) Enrol(ctx context.Context, number string, e badge.Enrolment) (o
 	return out, err
 }
 
-// Revoke revokes badges and returns them.
-func (c *Client) Revoke(ctx context.Context, w badge.Which) ([]badge.Badge, error) {
+// Revoke revokes badges and returns them; the note says in the audit why.
+func (c *Client) Revoke(ctx context.Context, w badge.Which, note string) ([]badge.Badge, error) {
 	var out BadgeList
-	err := c.call(ctx, http.MethodDelete, "/v1/badges", revokeBody{w.Number, w.ID, w.Owner, w.KeyID}, &out)
+	err := c.call(ctx, http.MethodDelete, "/v1/badges", revokeBody{w.Number, w.ID, w.Owner, w.KeyID, note}, &out)
 	return out.Badges, err
 }
 

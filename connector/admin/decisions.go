@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +56,14 @@ func (a *API) listActions(r *request) (any, error) {
 	next, err := list(r, a.Audit.Actions, func(d Action) { out.Actions = append(out.Actions, d) })
 	out.Next = next
 	return out, err
+}
+
+// ActionPage is a page of what was asked for since a time, or since the next of an earlier page, oldest
+// first.
+func (c *Client) ActionPage(ctx context.Context, since string, limit int) (page ActionList, err error) {
+	q := url.Values{"since": {since}, "limit": {strconv.Itoa(limit)}}
+	err = c.call(ctx, http.MethodGet, "/v1/audit?"+q.Encode(), nil, &page)
+	return page, err
 }
 
 type readStream func(

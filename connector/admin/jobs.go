@@ -226,6 +226,8 @@ func (a *API) Job(ctx context.Context, ref graph.Ref) (JobDetail, error) {
 type releaseBody struct {
 	Device string             `json:"device"`
 	Set    *decision.Settings `json:"set,omitempty"`
+	// Note says in the audit why.
+	Note string `json:"note,omitempty"`
 }
 
 func (a *API) releaseJob(r *request) (any, error) {
@@ -235,6 +237,9 @@ func (a *API) releaseJob(r *request) (any, error) {
 	}
 	if in.Device == "" {
 		return nil, badRequest("device is needed")
+	}
+	if err := checkLine("note", in.Note); err != nil {
+		return nil, err
 	}
 	rec, err := a.find(r)
 	if err != nil {
@@ -262,7 +267,7 @@ func (a *API) releaseJob(r *request) (any, error) {
 		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, " +
 			"and nothing else")
 	}
-	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner}); err != nil {
+	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner, Note: in.Note}); err != nil {
 		return nil, err
 	}
 	return a.Releaser.Release(context.WithoutCancel(r.Context()), order)
@@ -286,7 +291,7 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner}); err != nil {
+	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner, Note: in.Reason}); err != nil {
 		return nil, err
 	}
 	return a.Cancel(r.Context(), c)

@@ -55,7 +55,7 @@ func TestOlderDaemon(t *testing.T) {
 		_, err = c.Jobs(t.Context(), JobFilter{Job: "1"}, 10)
 		wrong := map[string]error{"unknown parameter job": err}
 		_, wrong["unknown parameter as_is"] = c.Import(t.Context(), strings.NewReader("badge\n"), false, false)
-		_, wrong["unknown member"] = c.Release(t.Context(), graph.Ref{Printer: "p", Job: "1"}, "d", nil)
+		_, wrong["unknown member"] = c.Release(t.Context(), graph.Ref{Printer: "p", Job: "1"}, "d", nil, "")
 		for what, err := range wrong {
 			if err == nil || !strings.Contains(err.Error(), "the daemon is older than this program") ||
 				!strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), version) {

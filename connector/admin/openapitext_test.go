@@ -91,7 +91,7 @@ var operations = map[string]operation{
 		summary: "Enrol a badge.", body: enrolBody{}, required: []string{"badge", "owner"}, answer: badge.Badge{},
 	},
 	"DELETE /v1/badges": {
-		summary: "Revoke badges: exactly one member says which.", body: revokeBody{}, answer: BadgeList{},
+		summary: "Revoke badges: exactly one member but note says which.", body: revokeBody{}, answer: BadgeList{},
 	},
 	"POST /v1/badges/import": {
 		summary: "Enrol the badges of a CSV file with the columns badge, owner, user_principal_name, expires: all, or none " +
@@ -340,6 +340,8 @@ var texts = map[string]string{
 	"cancelBody.reason":     "Told to the owner.",
 	"enrolBody.replace":     "Take it away from whoever has it.",
 	"codeBody.valid_for":    "A duration, as 24h.",
+	"releaseBody.note":      "Why, for the audit.",
+	"revokeBody.note":       "Why, for the audit.",
 	"quotaBody.limit":       "In units.",
 	"Erasure.cancel_held":   "Abort the jobs that wait.",
 	"Erasure.forget_budget": "Also forget what was spent in the periods that run.",

@@ -77,10 +77,10 @@ func TestBadgesByClient(t *testing.T) {
 		{badge.Which{}, "exactly one"},
 		{badge.Which{ID: b.ID, Owner: another}, "exactly one"},
 	} {
-		_, err := c.Revoke(ctx, w.which)
+		_, err := c.Revoke(ctx, w.which, "")
 		says(t, "revoke", err, w.want)
 	}
-	if list, err := c.Revoke(ctx, badge.Which{ID: b.ID}); err != nil || len(list) != 1 || list[0].ID != b.ID {
+	if list, err := c.Revoke(ctx, badge.Which{ID: b.ID}, ""); err != nil || len(list) != 1 || list[0].ID != b.ID {
 		t.Errorf("revoked: %+v, %v", list, err)
 	}
 	file := "badge;owner\n04A21BC400;" + someone + "\n04A21BC401;nobody at all\n"

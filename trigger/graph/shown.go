@@ -1,6 +1,12 @@
 package graph
 
-import "context"
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
 
 // Person is how a user is called, for a page that they or who prints for them look at; it is
 // not stored. A field is empty when the directory has none.
@@ -17,6 +23,44 @@ func (c *Client) Person(ctx context.Context, user string) (Person, error) {
 		return Person{}, err
 	}
 	return out, nil
+}
+
+// Named is a user as a search finds them, for a page; it is not stored.
+type Named struct {
+	User
+	DisplayName string
+}
+
+// maxSearch is the longest text that people are searched for by, in characters: a whole name.
+const maxSearch = 64
+
+// PeopleNamed finds at most n users whose name, first or last name, user name or mail address begins
+// with a text (https://learn.microsoft.com/graph/api/user-list, permission User.ReadBasic.All; each of
+// these properties supports startswith without advanced query capabilities:
+// https://learn.microsoft.com/graph/aad-advanced-queries). No error contains the text or a name.
+func (c *Client) PeopleNamed(ctx context.Context, text string, n int) (found []Named, err error) {
+	if text = strings.TrimSpace(text); text == "" || utf8.RuneCountInString(text) > maxSearch {
+		return nil, nil
+	}
+	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	var tests []string
+	for _, property := range []string{"displayName", "givenName", "surname", "userPrincipalName", "mail"} {
+		tests = append(tests, "startswith("+property+","+quoted+")")
+	}
+	filter := url.QueryEscape(strings.Join(tests, " or "))
+	type listed struct {
+		ID                string `json:"id"`
+		UserPrincipalName string `json:"userPrincipalName"`
+		DisplayName       string `json:"displayName"`
+	}
+	find := c.on(findUser).query("$filter=" + filter + "&$select=id,userPrincipalName,displayName&$top=" + strconv.Itoa(n))
+	err = each(ctx, c, find, func(u listed) bool {
+		if id, ok := CanonicalGUID(u.ID); ok {
+			found = append(found, Named{User{ID: id, UserPrincipalName: u.UserPrincipalName}, u.DisplayName})
+		}
+		return len(found) < n
+	})
+	return found, err
 }
 
 // Title reads what a job is called: the name of its first document, as a printJob of v1.0 has

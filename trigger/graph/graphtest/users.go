@@ -1,6 +1,8 @@
 package graphtest
 
 import (
+	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,6 +139,35 @@ func (s *Sim) listed(c *call) (found []map[string]any, ok bool) {
 	return found, true
 }
 
+// userSearch is a filter by how properties begin.
+var (
+	userSearch = regexp.MustCompile(`^startswith\(\w+,'(?:[^']|'')*'\)(?: or startswith\(\w+,'(?:[^']|'')*'\))*$`)
+	userBegins = regexp.MustCompile(`startswith\((displayName|givenName|surname|userPrincipalName|mail),'((?:[^']|'')*)'\)`)
+)
+
+// searched finds the users of a filter by how properties begin; ok is false when it is none.
+func (s *Sim) searched(c *call) (found []map[string]any, ok bool) {
+	filter := c.query.Get("$filter")
+	if !userSearch.MatchString(filter) {
+		return nil, false
+	}
+	tests := userBegins.FindAllStringSubmatch(filter, -1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range slices.SortedFunc(maps.Values(s.users), func(a, b *User) int { return cmp.Compare(a.UPN, b.UPN) }) {
+		has := map[string]string{
+			"displayName": u.DisplayName, "givenName": u.GivenName, "userPrincipalName": u.UPN, "mail": u.UPN,
+		}
+		if slices.ContainsFunc(tests, func(t []string) bool {
+			value, text := strings.ToLower(has[t[1]]), strings.ToLower(strings.ReplaceAll(t[2], "''", "'"))
+			return value != "" && strings.HasPrefix(value, text)
+		}) {
+			found = append(found, c.userJSON(u))
+		}
+	}
+	return found, true
+}
+
 var userFilter = regexp.MustCompile(`^(employeeId|userPrincipalName) eq '((?:[^']|'')*)'$`)
 
 func (s *Sim) listUsers(c *call) reply {
@@ -145,6 +176,9 @@ func (s *Sim) listUsers(c *call) reply {
 	}
 	var all []map[string]any
 	if found, ok := s.listed(c); ok {
+		return page(s, c, "users", found)
+	}
+	if found, ok := s.searched(c); ok {
 		return page(s, c, "users", found)
 	}
 	if f := c.query.Get("$filter"); f != "" {
