@@ -80,11 +80,20 @@ func (a *API) listJobs(r *request) (any, error) {
 // List is the first page of a list of jobs, newest first. An error calls the owner by its
 // field.
 func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (JobList, error) {
+	return a.ListPage(ctx, field, f, "", limit)
+}
+
+// ListPage is a page of a list of jobs, behind the cursor of an earlier one.
+func (a *API) ListPage(ctx context.Context, field string, f JobFilter, cursor string, limit int) (JobList, error) {
+	after, err := readCursor(cursor)
+	if err != nil {
+		return JobList{}, err
+	}
 	fits, err := a.filter(ctx, field, f)
 	if err != nil {
 		return JobList{}, err
 	}
-	return a.page(fits, limit, index.Position{}), nil
+	return a.page(fits, limit, after), nil
 }
 
 // filter returns which jobs a list shows. An owner, queue or state that does not exist is an

@@ -2,12 +2,14 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
@@ -16,7 +18,7 @@ import (
 	"pullprint/connector/printer"
 )
 
-// consoleRows is how many jobs and decisions the console lists: some screens full. A page
+// consoleRows is how many decisions the console lists: some screens full. A page
 // reloads itself every consoleAgain seconds, twice a sweep.
 const (
 	consoleRows  = 100
@@ -32,10 +34,10 @@ type consolePage struct {
 	Queues    []queueLine
 	Filter    struct{ Owner, Queue, State string }
 	States    []job.State
-	Jobs      admin.JobList
+	Jobs      jobsPage
 	Decisions []decision.Decision
 	Devices   []deviceLine
-	Health    []healthLine
+	Health    healthLines
 	Failures  []index.Failures
 	// Live is set when the page reloads itself: Still leads to the one that doesn't, Watch
 	// back.
@@ -56,11 +58,6 @@ type queueLine struct {
 	Held       int
 }
 
-type healthLine struct {
-	Name, Text string
-	OK         bool
-}
-
 func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.Callers.Reader(rw, req)
 	if !ok {
@@ -74,7 +71,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		data.Filter.State = string(job.Held)
 	}
 	data.States = admin.States
-	jobs, wrong := p.filtered(req.Context(), q, admin.JobFilter{
+	jobs, wrong := p.filtered(req.Context(), c, q, admin.JobFilter{
 		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
 	})
 	data.Jobs = jobs
@@ -90,7 +87,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		owners[i] = jobs.Jobs[i].Owner
 	}
 	data.Names = p.Site.NamesFor(req.Context(), c, owners)
-	data.Health = p.healthLines(req.Context())
+	data.Health = p.health(req.Context(), data.Devices)
 	if p.Failures != nil {
 		data.Failures = p.Failures(time.Now().Add(-24*time.Hour), failureRows)
 	}
@@ -110,10 +107,13 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 }
 
 // filtered are the jobs that the console lists: none when the filter is wrong, with the reason.
-func (p *Pages) filtered(ctx context.Context, q url.Values, f admin.JobFilter) (list admin.JobList, wrong string) {
-	_, err := admin.Query(q, "owner", "queue", "state", "live")
+func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f admin.JobFilter) (list jobsPage, wrong string) {
+	_, err := admin.Query(q, "owner", "queue", "state", "live", "cursor")
 	if err == nil {
-		list, err = p.Jobs.List(ctx, "Owner", f, consoleRows)
+		list, err = p.jobsOf(ctx, c, f, q.Get("cursor"))
+		next := maps.Clone(q)
+		next.Set("cursor", list.Next)
+		list.More = "/?" + next.Encode()
 	}
 	if err != nil {
 		pr, _ := admin.ProblemOf(err)
@@ -132,24 +132,4 @@ func (p *Pages) deviceLines() (list []deviceLine) {
 		list = append(list, line)
 	}
 	return list
-}
-
-// healthLines are the checks of readiness, a line each.
-func (p *Pages) healthLines(ctx context.Context) (list []healthLine) {
-	for _, r := range p.Health.Results(ctx) {
-		list = append(list, healthLine{r.Name, r.Text(), r.OK()})
-	}
-	return append(list, p.sweep(time.Now()))
-}
-
-// lateSweep is the age of the last sweep from which it counts as late: there is one every
-// minute, and one may fail.
-const lateSweep = 3 * time.Minute
-
-func (p *Pages) sweep(now time.Time) healthLine {
-	at := p.Swept()
-	if at.IsZero() {
-		return healthLine{"sweep", "not by this instance yet", true}
-	}
-	return healthLine{"sweep", view.Span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -82,12 +83,18 @@ func (p *Pages) releaseJob(rw http.ResponseWriter, req *http.Request) {
 			Device: req.PostFormValue("device"), Owner: rec.Owner, Jobs: []graph.Ref{rec.Ref}, Actor: c.Name,
 			Asked: admin.Asked(c), At: time.Now(),
 		})
-		if k, ok := first(out.Kept, out.Aborted); ok {
-			why := another(k.Reason.Code, k.Reason.Text, k.Reason.Remedy)
-			return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, why.Text, why.Remedy, why.Code)
-		}
-		return err
+		return cmp.Or(refusedOf(out), err)
 	})
+}
+
+// refusedOf is why the job of an outcome is not released; nil when it is.
+func refusedOf(out release.Outcome) error {
+	k, ok := first(out.Kept, out.Aborted)
+	if !ok {
+		return nil
+	}
+	why := another(k.Reason.Code, k.Reason.Text, k.Reason.Remedy)
+	return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, why.Text, why.Remedy, why.Code)
 }
 
 // first is the first of several lists' elements; false when they have none.

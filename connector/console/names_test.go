@@ -46,7 +46,7 @@ type listedJobs struct {
 	list []admin.JobEntry
 }
 
-func (l *listedJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobList, error) {
+func (l *listedJobs) ListPage(context.Context, string, admin.JobFilter, string, int) (admin.JobList, error) {
 	return admin.JobList{Jobs: l.list}, nil
 }
 
@@ -72,7 +72,7 @@ func TestConsoleNames(t *testing.T) {
 		rec := httptest.NewRecorder()
 		p.ServeHTTP(rec, req)
 		text := rec.Body.String()
-		if got := strings.Contains(text, "Ada &lt;Lovelace&gt; <small"); got != c.want || !strings.Contains(text, annaID) {
+		if got := strings.Contains(text, "Ada &lt;Lovelace&gt;</a> <small"); got != c.want || !strings.Contains(text, annaID) {
 			t.Errorf("%s, Graph down: %v: named %v, want %v:\n%s", c.who, c.down, got, c.want, text)
 		}
 		if asked := g.asked.Load(); asked > 1 || c.who == "read" && asked > 0 {
@@ -123,7 +123,7 @@ func TestJobPageSpeaksOfPeople(t *testing.T) {
 	}
 	text := show(view.Names{annaID: "Anna", bertID: "Bert"})
 	for want, n := range map[string]int{
-		`Anna <small class="muted">` + annaID: 2, `Bert <small class="muted">` + bertID + `</small> asked to cancel it`: 1,
+		`Anna <small class="muted">` + annaID: 1, `Anna</a> <small class="muted">` + annaID: 1, `Bert <small class="muted">` + bertID + `</small> asked to cancel it`: 1,
 		"asked by Bert, signed in with Entra": 1, "helpdesk asked to release it": 1, ", center.lab</span>": 1,
 		`title="2026-07-01T22:30:15Z">Thu 2 Jul 00:30:15 CEST</time>`: 4, `title="2026-07-01T22:30:15Z">`: 5,
 		"This job costs 60 pages, and its owner has 49 pages left until Friday.": 2, "you have": 0,
@@ -133,7 +133,7 @@ func TestJobPageSpeaksOfPeople(t *testing.T) {
 		}
 	}
 	text = show(nil)
-	for _, want := range []string{"<dd>" + annaID + "</dd>", bertID + " asked to cancel it", "asked by " + bertID + ", signed in"} {
+	for _, want := range []string{annaID + "</a></dd>", bertID + " asked to cancel it", "asked by " + bertID + ", signed in"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("without names: no %q:\n%s", want, text)
 		}

@@ -11,16 +11,20 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/console/own"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/station"
 	"pullprint/connector/console/view"
+	"pullprint/connector/decision"
+	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
@@ -39,8 +43,8 @@ var files embed.FS
 // Jobs lists and ends jobs as the HTTP API does, and audits what is asked for; *admin.API
 // is one.
 type Jobs interface {
-	// List is the first page of those that fit; in an error the owner is called by field.
-	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+	// ListPage is a page of those that fit, behind a cursor; in an error the owner is called by field.
+	ListPage(ctx context.Context, field string, f admin.JobFilter, cursor string, limit int) (admin.JobList, error)
 	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
 	Job(ctx context.Context, ref graph.Ref) (admin.JobDetail, error)
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
@@ -56,8 +60,17 @@ type Deps struct {
 	Station *station.Pages
 	Own     *own.Pages
 
+	// API does what a caller asks for beyond Jobs, in their name.
+	API      func(who access.Caller) *admin.Client
 	Jobs     Jobs
 	Releaser *release.Releaser
+	// Users and Search find people in Entra; nil without access to it.
+	Users  directory.Finder
+	Search People
+	// Titles says whether titles of jobs are hidden, as view.TitlesHidden; otherwise they are shown.
+	Titles string
+	// NoBadges is set when none are configured.
+	NoBadges bool
 	Recent   *Recent
 	Health   *health.Checks
 	// Held is how many jobs each queue holds, by its name.
@@ -83,7 +96,10 @@ type Pages struct {
 // New adds the console to the pages of the site, and serves them all; it starts nothing.
 func New(d Deps) (*Pages, error) {
 	p := &Pages{Deps: d, log: d.Logger.Named("admin")}
-	if err := d.Site.Add(view.Templates{Files: files, Funcs: functions, Pages: []string{"console", "job"}}); err != nil {
+	if err := d.Site.Add(view.Templates{
+		Files: files, Funcs: p.functions(), Shared: []string{"lists"},
+		Pages: []string{"console", "job", "people", "person", "code", "bulk"},
+	}); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -106,6 +122,13 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 		"GET /jobs/{printer}/{job}":          p.job,
 		"POST /jobs/{printer}/{job}/cancel":  p.cancelJob,
 		"POST /jobs/{printer}/{job}/release": p.releaseJob,
+		"POST /jobs/bulk":                    p.bulk,
+		"GET /people":                        p.people,
+		"GET /people/{person}":               p.person,
+		"POST /people/{person}/code":         p.issueCode,
+		"POST /people/{person}/revoke":       p.toPerson(p.Callers.Operator, "revoked", revokeBadge),
+		"POST /people/{person}/adjust":       p.toPerson(p.Callers.Administrator, "adjusted", adjustAccount),
+		"POST /people/{person}/end-sessions": p.toPerson(p.Callers.Administrator, "ended", endSessions),
 	}
 	maps.Copy(routes, p.Callers.Routes())
 	maps.Copy(routes, p.Station.Routes())
@@ -129,10 +152,49 @@ func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 }
 
 // functions are those of the templates of the console.
-var functions = template.FuncMap{
-	"path":    func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-	"part":    part,
-	"another": another,
+func (p *Pages) functions() template.FuncMap {
+	return template.FuncMap{
+		"path":      func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+		"part":      part,
+		"another":   another,
+		"joblist":   p.jobList,
+		"decisions": func(shown view.Page, list []decision.Decision) decisionList { return decisionList{shown, list} },
+	}
+}
+
+// decisionList is what the template of decisions knows.
+type decisionList struct {
+	Page      view.Page
+	Decisions []decision.Decision
+}
+
+// jobList is what the template of a list of jobs knows; on a person's page all are the person's.
+type jobList struct {
+	Page    view.Page
+	Jobs    jobsPage
+	Names   view.Names
+	Person  string
+	Acts    bool
+	Devices []string
+}
+
+// jobList is a list on a page; one that reloads itself has no form, as reloading loses what is chosen.
+func (p *Pages) jobList(shown view.Page, jobs jobsPage) jobList {
+	l := jobList{Page: shown, Jobs: jobs, Acts: shown.Operate && shown.Refresh == 0 && anyHeld(jobs.Jobs)}
+	switch data := shown.Data.(type) {
+	case personPage:
+		l.Names, l.Person = data.Names, data.ID
+	case consolePage:
+		l.Names = data.Names
+	}
+	for _, d := range p.Devices {
+		l.Devices = append(l.Devices, d.ID)
+	}
+	return l
+}
+
+func anyHeld(jobs []admin.JobEntry) bool {
+	return slices.ContainsFunc(jobs, func(e admin.JobEntry) bool { return e.State == job.Held })
 }
 
 // part is an amount out of another: the unit is written once when both have the same.

@@ -55,6 +55,12 @@ func newTokens(t *testing.T) *access.Tokens {
 	return tokens
 }
 
+// allJobs are the jobs of the console and of own pages.
+type allJobs interface {
+	Jobs
+	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+}
+
 // testParts are what the pages of a test are made of.
 type testParts struct {
 	view     view.Options
@@ -63,7 +69,7 @@ type testParts struct {
 	entra    *access.SignIn
 	users    directory.Finder
 	visits   *station.Visits
-	jobs     Jobs
+	jobs     allJobs
 }
 
 // pages puts them together as the daemon does, without anything behind them.
@@ -98,6 +104,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 		must(err)
 	}
 	p, err := New(Deps{
+		API: func(who access.Caller) *admin.Client { return admin.ClientOver(noAPI, who) }, Users: o.users,
 		Site: site, Callers: callers, Station: stations, Own: mine, Jobs: o.jobs, Devices: devices, Logger: log,
 		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
 		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
@@ -105,6 +112,12 @@ func (o testParts) pages(t *testing.T) *Pages {
 	must(err)
 	return p
 }
+
+// noAPI carries nothing out.
+var noAPI = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	rw.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = rw.Write([]byte(`{"title": "Not in this test", "status": 503}`))
+})
 
 // newPages are pages at which nobody signs in with Entra.
 func newPages(t *testing.T, options ...func(o *testParts)) *Pages {
@@ -121,11 +134,11 @@ func newPages(t *testing.T, options ...func(o *testParts)) *Pages {
 }
 
 // withJobs makes pages whose jobs are those.
-func withJobs(jobs Jobs) func(o *testParts) { return func(o *testParts) { o.jobs = jobs } }
+func withJobs(jobs allJobs) func(o *testParts) { return func(o *testParts) { o.jobs = jobs } }
 
 // storedActions remembers what was asked for.
 type storedActions struct {
-	Jobs
+	allJobs
 	asked []string
 }
 

@@ -20,6 +20,10 @@ type noJobs struct {
 	looked int
 }
 
+func (n *noJobs) ListPage(context.Context, string, admin.JobFilter, string, int) (admin.JobList, error) {
+	return admin.JobList{}, nil
+}
+
 func (n *noJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobList, error) {
 	return admin.JobList{}, nil
 }
@@ -43,6 +47,13 @@ var pageMatrix = map[string]string{
 	"GET /jobs/{printer}/{job}":          "read operate admin",
 	"POST /jobs/{printer}/{job}/cancel":  "operate admin",
 	"POST /jobs/{printer}/{job}/release": "operate admin",
+	"POST /jobs/bulk":                    "operate admin",
+	"GET /people":                        "read operate admin",
+	"GET /people/{person}":               "read operate admin",
+	"POST /people/{person}/code":         "operate admin",
+	"POST /people/{person}/revoke":       "operate admin",
+	"POST /people/{person}/adjust":       "admin",
+	"POST /people/{person}/end-sessions": "admin",
 	"GET /station/{device}":              "west operate admin",
 	"POST /station/{device}/login":       "", // asks for a token itself: TestStationCookie
 	"POST /station/{device}/jobs":        "west operate admin",
@@ -83,7 +94,7 @@ func TestPageAuthorization(t *testing.T) {
 			continue
 		}
 		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west").Replace(path)
+		path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west", "{person}", annaID).Replace(path)
 		if pattern == "GET /station/{device}/jobs" {
 			path += "?visit=guessed" // without a ticket it leads to the station's first page
 		}

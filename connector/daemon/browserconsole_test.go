@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin"
+	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -21,6 +23,19 @@ const inView = `[...document.querySelectorAll(".rows tbody td")].filter((td) => 
   const box = r.getBoundingClientRect(), frame = td.closest(".scroll");
   return box.width > 0 && box.left >= 0 && box.right <= innerWidth && frame.scrollWidth <= frame.clientWidth;
 }).map((td) => td.innerText).join("\n")`
+
+// consolePictures looks at the pages of the help desk that are about a person.
+func (b *browser) consolePictures() {
+	b.t.Helper()
+	b.open("/people?q=student@contoso.com")
+	b.sees("Make a code for a new badge")
+	b.do("open what acts", chromedp.Evaluate(`document.querySelectorAll("details").forEach((d) => { d.open = true })`, nil))
+	b.narrow("person")
+	b.picture("person")
+	b.open("/people?q=contoso-nobody")
+	b.sees("name begins like this")
+	b.narrow("people")
+}
 
 // The console shows whose each job is, and why what happened to it, on a phone, too.
 func TestConsoleShowsOwnerAndReason(t *testing.T) {
@@ -52,6 +67,10 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 	b.sees("HQ, 2nd floor")
 	b.narrow("owners")
 	b.picture("owners")
+	if _, err := admin.NewClient(base, adminToken).Enrol(t.Context(), number, badge.Enrolment{Owner: studentID}); err != nil {
+		t.Fatal(err)
+	}
+	b.consolePictures()
 	b.open("/?state=&owner=nobody@contoso.com")
 	b.sees("Owner is a user name that Entra does not know")
 	b.sees("No job is like this")

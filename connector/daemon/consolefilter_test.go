@@ -46,13 +46,13 @@ func TestConsoleFilters(t *testing.T) {
 		page(client.PostForm(base+"/login", url.Values{"token": {" " + adminToken + " \n"}}))
 		page(client.PostForm(base+"/station/hq-2-west/login", url.Values{"token": {"\t" + readerToken + "\r\n"}}))
 
-		row := `">` + job + `</a></td><td data-label="Queue">Follow-Me</td><td data-label="State">`
+		row := `">` + job + `</small></td><td data-label="Queue">Follow-Me</td><td data-label="State">`
 		for query, want := range map[string]string{
 			"owner=student":                   "Owner must be an Entra object ID (a GUID) or a user name like anna@contoso.com",
 			"owner=nobody@contoso.com":        "Owner is a user name that Entra does not know",
 			"queue=Folow-Me":                  `There is no such queue: Did you mean "Follow-Me"?`,
 			"state=heldd":                     "state must be one of held, releasing",
-			"printer=" + pullID:               "unknown parameter; known here: owner, queue, state",
+			"printer=" + pullID:               "unknown parameter; known here: owner, queue, state, live",
 			"owner=%20Student@contoso.com%20": "",
 			"queue=follow-me":                 "",
 			"state=":                          "",

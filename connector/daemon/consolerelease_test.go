@@ -54,7 +54,7 @@ unmatched: free
 		job := base + "/jobs/" + pullID + "/" + s.all()[0].Job
 		answer := page(client.PostForm(job+"/release", url.Values{"device": {"hq-2-west"}}))
 		const told = "This job costs 31 pages, and its owner has 30 pages left until "
-		const owner = `student <small class="muted">` + studentID
+		const owner = `student</a> <small class="muted">` + studentID
 		for where, text := range map[string]string{"answer": answer, "job": page(client.Get(job)), "console": page(client.Get(base))} {
 			if !strings.Contains(text, told) || strings.Contains(text, "you have") || !strings.Contains(text, owner) {
 				t.Errorf("%s:\n%s", where, text)

@@ -23,17 +23,27 @@ func (p *Pages) Reader(rw http.ResponseWriter, req *http.Request) (access.Caller
 
 // Operator is who is signed in and may do more than look.
 func (p *Pages) Operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
+	return p.with(rw, req, access.RoleOperate, "may only read", "operate or admin")
+}
+
+// Administrator is who is signed in with the role admin.
+func (p *Pages) Administrator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
+	return p.with(rw, req, access.RoleAdmin, "may not do this", "admin")
+}
+
+// with is who is signed in with a role; others are told what they may, and which roles it needs.
+func (p *Pages) with(rw http.ResponseWriter, req *http.Request, role access.Role, may, needed string) (access.Caller, bool) {
 	c, ok := p.Reader(rw, req)
-	if ok && !c.May(access.RoleOperate) {
-		shown := p.PageFor(req.Context(), c, "Your token may only read") // with the button to sign out
-		shown.Home, shown.Data = view.Home, "Sign out, and sign in with one of the role operate or admin."
-		if c.Person != "" {
-			shown.Title, shown.Data = "You may only read", "Ask your administrator for the role operate or admin."
-		}
-		p.Site.Show(rw, http.StatusForbidden, "message", shown)
-		return c, false
+	if !ok || c.May(role) {
+		return c, ok
 	}
-	return c, ok
+	shown := p.PageFor(req.Context(), c, "Your token "+may) // with the button to sign out
+	shown.Home, shown.Data = view.Home, "Sign out, and sign in with one of the role "+needed+"."
+	if c.Person != "" {
+		shown.Title, shown.Data = "You "+may, "Ask your administrator for the role "+needed+"."
+	}
+	p.Site.Show(rw, http.StatusForbidden, "message", shown)
+	return c, false
 }
 
 // Self is the person who is signed in; otherwise a page says how to sign in.
@@ -56,9 +66,17 @@ func (p *Pages) Self(rw http.ResponseWriter, req *http.Request) (access.Caller, 
 // PageFor is a page for who is signed in at the console.
 func (p *Pages) PageFor(ctx context.Context, c access.Caller, title string) view.Page {
 	return view.Page{
-		Title: title, Caller: p.callerName(ctx, c), Person: c.Person != "", ByToken: p.Entra != nil && c.Person == "",
+		Nav: navigation(c), Title: title, Caller: p.callerName(ctx, c), Person: c.Person != "", ByToken: p.Entra != nil && c.Person == "",
 		Operate: c.May(access.RoleOperate),
 	}
+}
+
+// navigation is where somebody can go at the console.
+func navigation(c access.Caller) (links []view.Link) {
+	if c.May(access.RoleRead) {
+		links = append(links, view.Link{Path: view.Home, Text: "Jobs"}, view.Link{Path: "/people", Text: "People"})
+	}
+	return links
 }
 
 // callerName is the user name of a person as Graph tells it now, or else the object id; of a token,

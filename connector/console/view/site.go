@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/cache"
 	"pullprint/connector/catalog"
 	"pullprint/trigger/graph"
 )
@@ -50,13 +51,15 @@ type Site struct {
 	catalog   *catalog.Catalog
 	zone      *time.Location // nil is DefaultZone
 	people    *people
+	known     *cache.TTL[string] // titles of jobs, by their refs
 	log       *zap.Logger
 }
 
 // New reads the languages and the pages of this package; it starts nothing.
 func New(o Options) (s *Site, err error) {
 	s = &Site{
-		o: o, templates: map[string]*template.Template{}, people: newPeople(o.Graph), log: o.Logger.Named("admin"),
+		o: o, templates: map[string]*template.Template{}, people: newPeople(o.Graph),
+		known: cache.NewTTL[string](personTTL, maxPeople), log: o.Logger.Named("admin"),
 	}
 	if s.catalog, err = catalog.Load(); err != nil {
 		return nil, err
@@ -108,6 +111,9 @@ func ServeStyleSheet(rw http.ResponseWriter, req *http.Request) {
 	http.ServeFileFS(rw, req, files, "pages/style.css")
 }
 
+// Link leads to a page of the console.
+type Link struct{ Path, Text string }
+
 // Page is what every page knows.
 type Page struct {
 	Title string
@@ -116,8 +122,9 @@ type Page struct {
 	Then    string
 	// Script is where the page's script is, if it has one.
 	Script string
-	// Caller is who is signed in at the console.
+	// Caller is who is signed in at the console, and Nav where they can go there.
 	Caller  string
+	Nav     []Link
 	Operate bool
 	// Person is set when that is a person, ByToken when a token is used where people can sign in.
 	Person, ByToken bool

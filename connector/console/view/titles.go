@@ -55,6 +55,19 @@ func titled(how, title string) string {
 	return string(r[:min(3, len(r))]) + "…" + ext
 }
 
+// title is what a job is called, remembered in memory for as long as a name is.
+func (s *Site) title(ctx context.Context, ref graph.Ref) (string, error) {
+	key := ref.Printer + "/" + ref.Job
+	if known, fresh := s.known.Get(key); fresh {
+		return known, nil
+	}
+	title, err := s.o.Graph.Title(ctx, ref)
+	if err == nil {
+		s.known.Put(key, title)
+	}
+	return title, err
+}
+
 // Titles reads the titles of jobs; one that is late or can't be read is missing.
 func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[graph.Ref]string {
 	out := map[graph.Ref]string{}
@@ -67,7 +80,7 @@ func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[gra
 	for _, ref := range refs[:min(len(refs), MaxTitles)] {
 		reads.Go(func() error {
 			return recovery.Catch(func() error {
-				title, err := s.o.Graph.Title(ctx, ref)
+				title, err := s.title(ctx, ref)
 				if err == nil && title != "" {
 					mu.Lock()
 					defer mu.Unlock()

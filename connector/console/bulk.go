@@ -1,0 +1,118 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/console/view"
+	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
+)
+
+// maxBulk is how many jobs one form acts on: some pages of them.
+const maxBulk = 5 * jobRows
+
+// bulkPage is what became of jobs that an operator acted on together.
+type bulkPage struct {
+	Lines []bulkLine
+	Back  string
+}
+
+// bulkLine is one job: what was done, or why not.
+type bulkLine struct {
+	Ref         graph.Ref
+	Done, Wrong string
+}
+
+// bulk releases or cancels the jobs that were chosen in a list, for one reason. Each is an action of its
+// own, with its own audit record.
+func (p *Pages) bulk(rw http.ResponseWriter, req *http.Request) {
+	c, ok := p.Callers.Operator(rw, req)
+	if !ok {
+		return
+	}
+	reason, device := strings.TrimSpace(req.PostFormValue("reason")), req.PostFormValue("device")
+	api := p.API(c)
+	var do func(ctx context.Context, ref graph.Ref) (string, error)
+	switch req.PostFormValue("verb") {
+	case "release":
+		do = func(ctx context.Context, ref graph.Ref) (string, error) {
+			return releaseFor(ctx, api, ref, device, reason)
+		}
+	case "cancel":
+		do = func(ctx context.Context, ref graph.Ref) (string, error) {
+			_, err := api.Cancel(ctx, ref, reason)
+			return "canceled", err
+		}
+	}
+	refs := chosen(req.PostForm["job"])
+	data := bulkPage{Back: view.Home}
+	if id, ok := graph.CanonicalGUID(req.PostFormValue("person")); ok {
+		data.Back = personPath(id)
+	}
+	shown := p.Callers.PageFor(req.Context(), c, "What became of the jobs")
+	status := http.StatusUnprocessableEntity
+	switch {
+	case reason == "":
+		shown.Wrong = why(errNoReason)
+	case do == nil, len(refs) == 0, len(refs) > maxBulk:
+		shown.Wrong = fmt.Sprintf("Nothing was done. Choose from 1 to %d jobs, and what to do.", maxBulk)
+	default:
+		// It goes on when the browser is gone: part of it may be done.
+		data.Lines, status = each(context.WithoutCancel(req.Context()), refs, do), http.StatusOK
+	}
+	shown.Data = data
+	p.Site.Show(rw, status, "bulk", shown)
+}
+
+// releaseFor releases a job at a device in the name of its owner.
+func releaseFor(ctx context.Context, api *admin.Client, ref graph.Ref, device, reason string) (string, error) {
+	out, err := api.Release(ctx, ref, device, nil, reason)
+	if err != nil {
+		return "", err
+	}
+	return "released", refusedOf(out)
+}
+
+// each acts on jobs, some at once, and tells what became of each.
+func each(ctx context.Context, refs []graph.Ref, do func(context.Context, graph.Ref) (string, error)) []bulkLine {
+	lines := make([]bulkLine, len(refs))
+	var acts errgroup.Group
+	acts.SetLimit(view.ReadsAtOnce)
+	for i, ref := range refs {
+		acts.Go(func() error {
+			lines[i].Ref = ref
+			err := recovery.Catch(func() (err error) {
+				lines[i].Done, err = do(ctx, ref)
+				return err
+			})
+			lines[i].Wrong = why(err)
+			return nil
+		})
+	}
+	_ = acts.Wait()
+	return lines
+}
+
+// chosen are the jobs whose pages were chosen, each once; what is none is left out.
+func chosen(paths []string) (refs []graph.Ref) {
+	for _, at := range paths {
+		printer, job, ok := strings.Cut(strings.TrimPrefix(at, "/jobs/"), "/")
+		if !ok {
+			continue
+		}
+		p, err := url.PathUnescape(printer)
+		j, err2 := url.PathUnescape(job)
+		if ref := (graph.Ref{Printer: p, Job: j}); err == nil && err2 == nil && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}

@@ -1,0 +1,92 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/policy/badge"
+	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
+)
+
+// doneTo are what a page says was done to a person, by what its address says.
+var doneTo = map[string]string{
+	"revoked":  "The badge is revoked.",
+	"adjusted": "The account is changed.",
+	"ended":    "The person is signed out at every browser.",
+}
+
+// errNoReason is the answer to an act without a reason.
+var errNoReason = &admin.Problem{
+	Title: "Nothing was done", Status: http.StatusUnprocessableEntity, Detail: "Write a reason: the audit tells it.",
+}
+
+// toPerson carries out do to the person in the path, for a reason, in the name of who is signed in;
+// what failed is told on the person's page.
+func (p *Pages) toPerson(
+	may func(http.ResponseWriter, *http.Request) (access.Caller, bool), done string,
+	do func(ctx context.Context, api *admin.Client, req *http.Request, id, reason string) error,
+) http.HandlerFunc {
+	return func(rw http.ResponseWriter, req *http.Request) {
+		c, ok := may(rw, req)
+		if !ok {
+			return
+		}
+		id, reason := req.PathValue("person"), strings.TrimSpace(req.PostFormValue("reason"))
+		var err error
+		switch _, ok := graph.CanonicalGUID(id); {
+		case !ok: // showPerson says so
+		case reason == "":
+			err = errNoReason
+		default:
+			if err = do(req.Context(), p.API(c), req, id, reason); err == nil {
+				http.Redirect(rw, req, personPath(id)+"?done="+done, http.StatusSeeOther) //nolint:gosec // a path of ours, and an object id
+				return
+			}
+		}
+		p.showPerson(rw, req, c, err)
+	}
+}
+
+func revokeBadge(ctx context.Context, api *admin.Client, req *http.Request, _, reason string) error {
+	_, err := api.Revoke(ctx, badge.Which{ID: req.PostFormValue("badge")}, reason)
+	return err
+}
+
+func adjustAccount(ctx context.Context, api *admin.Client, req *http.Request, id, reason string) error {
+	delta, err := quota.ParseAmount(strings.TrimSpace(req.PostFormValue("delta")))
+	if err != nil {
+		return &admin.Problem{
+			Title: "Nothing was done", Status: http.StatusUnprocessableEntity,
+			Detail: fmt.Sprintf("Write how much is given as a number, as 20, or what is taken, as -5: %v.", err),
+		}
+	}
+	_, err = api.AdjustQuota(ctx, id, delta, reason)
+	return err
+}
+
+func endSessions(ctx context.Context, api *admin.Client, _ *http.Request, id, reason string) error {
+	_, err := api.EndSessions(ctx, id, reason)
+	return err
+}
+
+// issueCode shows a code for a new badge of a person, once.
+func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
+	c, ok := p.Callers.Operator(rw, req)
+	if !ok {
+		return
+	}
+	id := req.PathValue("person")
+	issued, err := p.API(c).Code(req.Context(), id, "", codeLife)
+	if err != nil {
+		p.showPerson(rw, req, c, err)
+		return
+	}
+	shown := p.Callers.PageFor(req.Context(), c, "Code for a new badge")
+	shown.Home, shown.Data = personPath(id), issued
+	p.Site.Show(rw, http.StatusOK, "code", shown)
+}

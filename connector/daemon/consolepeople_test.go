@@ -1,0 +1,114 @@
+package daemon_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/bus/bustest"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// asked are the actions of one kind in the audit.
+func (o *office) asked(action string) (list []admin.Action) {
+	o.t.Helper()
+	var out admin.ActionList
+	if code := o.ask(adminToken, "GET", "/v1/audit?since=24h", "", &out); code != 200 {
+		o.t.Fatalf("audit: %d", code)
+	}
+	for _, a := range out.Actions {
+		if a.Action == action {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// The help desk finds a person by name, sees what is theirs, and acts for a reason that the audit tells;
+// without a reason nothing is done.
+func TestConsolePerson(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		o.write("policy.yaml", quotaPolicy)
+		o.peopleSignIn("http://" + o.admin())
+		s := o.start(zap.NewNop())
+		defer s.end()
+		s.register()
+		b := o.enrol(studentID, "4711")
+		held := s.hold(3)
+		desk := o.surfer()
+		desk.load("/login", url.Values{"token": {adminToken}})
+
+		at, text := desk.load("/people?q=stud", nil)
+		if at.Path != "/people/"+studentID {
+			t.Errorf("the only one found is not led to: %s", at)
+		}
+		desk.says(text, []string{"student@contoso.com", "left of", b.ID, "Make a code", "Give or take"}, []string{"None yet"})
+		_, text = desk.load("/people?q=nobody+at+all", nil)
+		desk.says(text, []string{"Nobody's name begins like this"}, nil)
+		_, text = desk.load("/people?q=nobody@contoso.com", nil)
+		desk.says(text, []string{"a user name that Entra does not know"}, nil)
+
+		person := "/people/" + studentID
+		_, text = desk.load(person+"/revoke", url.Values{"badge": {b.ID}, "reason": {" "}})
+		desk.says(text, []string{"Write a reason", "valid"}, []string{"revoked"})
+		_, text = desk.load(person+"/revoke", url.Values{"badge": {b.ID}, "reason": {"lost it"}})
+		desk.says(text, []string{"The badge is revoked.", "revoked"}, nil)
+		if a := o.asked("revoke"); len(a) != 1 || a[0].Note != "lost it" || a[0].Badge != b.ID || a[0].Actor != "admin" {
+			t.Errorf("revoke: %+v", a)
+		}
+		_, text = desk.load(person+"/adjust", url.Values{"delta": {"many"}, "reason": {"exam"}})
+		desk.says(text, []string{"Write how much is given"}, nil)
+		_, text = desk.load(person+"/adjust", url.Values{"delta": {"7"}, "reason": {"exam"}})
+		desk.says(text, []string{"The account is changed.", "adjusted by 7 pages"}, nil)
+		if a := o.asked("adjust-quota"); len(a) != 1 || a[0].Note != "exam" || a[0].Account != studentID {
+			t.Errorf("adjust: %+v", a)
+		}
+		_, text = desk.load(person+"/code", url.Values{})
+		desk.says(text, []string{"Code for a new badge", "not shown again"}, nil)
+		_, text = desk.load(person+"/end-sessions", url.Values{"reason": {"lost phone"}})
+		desk.says(text, []string{"signed out at every browser"}, nil)
+
+		job := func(i int) string { return "/jobs/" + held[i].Printer + "/" + held[i].Job }
+		_, text = desk.load("/jobs/bulk", url.Values{"job": {job(0)}, "verb": {"cancel"}, "person": {studentID}})
+		desk.says(text, []string{"Write a reason"}, nil)
+		_, text = desk.load("/jobs/bulk", url.Values{
+			"job": {"what", job(0), job(0), "/jobs/" + pullID + "/99"}, "verb": {"cancel"}, "reason": {"moved out"},
+		})
+		desk.says(text, []string{held[0].Job + " canceled", "99 There is no such job"}, nil)
+		_, text = desk.load("/jobs/bulk", url.Values{
+			"job": {job(1)}, "verb": {"release"}, "device": {"hq-2-west"}, "reason": {"broken reader"},
+		})
+		desk.says(text, []string{held[1].Job + " released"}, nil)
+		if a := o.asked("release"); len(a) != 1 || a[0].Note != "broken reader" || a[0].Device != "hq-2-west" {
+			t.Errorf("release: %+v", a)
+		}
+		if a := o.asked("cancel"); len(a) != 1 || a[0].Note != "moved out" {
+			t.Errorf("cancel: %+v", a)
+		}
+	})
+}
+
+// What is wrong stands at the top of the console; what is well is behind a line.
+func TestConsoleTellsOfHealth(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := opened(t, zap.NewNop())
+		defer s.end()
+		desk := s.surfer()
+		desk.load("/login", url.Values{"token": {adminToken}})
+		_, text := desk.load("/", nil)
+		if top, _, _ := strings.Cut(text, "checks are well"); strings.Contains(top, "graph") {
+			t.Errorf("wrong while all is well:\n%s", top)
+		}
+		s.write("policy.yaml", "rules: [")
+		s.refuse(503, graphtest.OpToken, false)
+		time.Sleep(10 * time.Minute)
+		_, text = desk.load("/", nil)
+		top, _, _ := strings.Cut(text, "checks are well")
+		desk.says(top, []string{"graph ", "policy the file has changed and is refused", "sweep"}, nil)
+	})
+}
