@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"pullprint/connector/bus/schema"
@@ -17,14 +18,23 @@ import (
 
 var streamOf = map[store.Kind]string{
 	store.Decisions: schema.Decisions, store.Audit: schema.Audit, store.Ledger: schema.Ledger, store.Dead: schema.Dead,
-	store.Notices: schema.Notices,
+	store.Notices: schema.Notices, store.Badges: "KV_" + schema.BadgesBucket,
+}
+
+// of is a message as a record of a kind.
+func of(kind store.Kind, m *stored.Message) store.Record {
+	r := store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body}
+	if kind == store.Badges {
+		r.Subject = strings.TrimPrefix(r.Subject, "$KV."+schema.BadgesBucket+".")
+	}
+	return r
 }
 
 // Scan calls fn with every record of a kind, oldest first.
 func (b *Bus) Scan(ctx context.Context, kind store.Kind, fn func(store.Record) error) error {
 	r := stored.Reader{Link: b.link, Stream: streamOf[kind]}
 	return r.Read(ctx, func(m stored.Message) error {
-		return fn(store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body})
+		return fn(of(kind, &m))
 	}, nil)
 }
 
@@ -41,7 +51,7 @@ func (b *Bus) Follow(
 	}
 	for {
 		err := r.Read(ctx, func(m stored.Message) error {
-			return fn(store.Record{Sequence: m.Sequence, Subject: m.Subject, Stored: m.Stored, Body: m.Body})
+			return fn(of(kind, &m))
 		}, nil)
 		if !errors.Is(err, stored.ErrRolledBack) {
 			return err

@@ -20,6 +20,8 @@ type Notices struct {
 	Webhooks []Webhook `yaml:"webhooks"`
 	// Templates is a folder with texts that take the place of the program's own.
 	Templates string `yaml:"templates"`
+	// BudgetLow is of how many percent of their budget people are told, or less.
+	BudgetLow int `yaml:"budget_low"`
 }
 
 // Mail is the channel mail.
@@ -51,6 +53,9 @@ func (n *Notices) fill(doc *strictyaml.Document) {
 	}
 }
 
+// maxBudgetLow is the largest part of a budget, in percent, that can be called low.
+const maxBudgetLow = 50
+
 // notices checks how people are told.
 func (k *checker) notices() {
 	n := k.c.Notices
@@ -62,6 +67,9 @@ func (k *checker) notices() {
 			"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	}
 	k.webhooks(n.Webhooks)
+	if k.doc.Has("notices.budget_low") && (n.BudgetLow < 1 || n.BudgetLow > maxBudgetLow) {
+		k.add("notices.budget_low", fmt.Sprintf("write 1 to %d, as 10 for a tenth", maxBudgetLow), "notices.budget_low is out of range")
+	}
 	if n.Templates == "" {
 		return
 	}

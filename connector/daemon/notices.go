@@ -44,7 +44,7 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}
 	return notify.New(notify.Options{
 		Records: d.bus, State: d.bus.State(), Stream: d.bus, Dead: d.bus, Channels: channels, Webhooks: webhooks,
-		Texts: texts, Registerer: d.o.Registry, Logger: d.o.Logger,
+		Texts: texts, BudgetLow: cfg.BudgetLow, Registerer: d.o.Registry, Logger: d.o.Logger,
 	}), nil
 }
 

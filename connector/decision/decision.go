@@ -141,6 +141,8 @@ type Account struct {
 	Spent    quota.Amount `json:"spent"`
 	Reserved quota.Amount `json:"reserved"`
 	Left     quota.Amount `json:"left"`
+	// Renews is when its next period begins; zero in decisions of earlier versions.
+	Renews time.Time `json:"renews,omitzero"`
 }
 
 // Input is what the policy saw.

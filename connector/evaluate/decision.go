@@ -71,5 +71,6 @@ func input(eval *Evaluation) decision.Input {
 func account(b quota.Balance) decision.Account {
 	return decision.Account{
 		Key: b.Account.Key(), Limit: b.Limit + b.Carried + b.Adjusted, Spent: b.Spent, Reserved: b.Reserved, Left: b.Left,
+		Renews: b.Renews,
 	}
 }

@@ -25,16 +25,22 @@ const (
 	HoldEnding = "hold.ending"
 	// HoldExpired is of a held job that was aborted since nobody released it in time.
 	HoldExpired = "hold.expired"
-	// BudgetLow is of an account of which a tenth or less is left.
+	// BudgetLow is of an account of which little is left, once a period.
 	BudgetLow = "budget.low"
-	// BudgetExhausted is of an account on which nothing is left.
+	// BudgetExhausted is of an account on which nothing is left, once a period.
 	BudgetExhausted = "budget.exhausted"
 	// ReleasedByAnother is of a job that somebody else released.
 	ReleasedByAnother = "job.released-by-another"
+	// BadgeEnrolled is of a badge that was enrolled for a person.
+	BadgeEnrolled = "badge.enrolled"
 )
 
 // Kinds are all of them, in the order in which the documentation lists them.
-var Kinds = []string{Aborted, Kept, Failed, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother}
+var Kinds = []string{Aborted, Kept, Failed, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother, BadgeEnrolled}
+
+// Mandatory reports whether notices of a kind tell of what proves who a person is: they are never left
+// out, since who did it without them may have seen to that.
+func Mandatory(kind string) bool { return kind == BadgeEnrolled }
 
 // Notice is a message of PULLPRINT_NOTICES: what one person is to be told about one job. It holds no
 // more about the job than its decision does.
@@ -126,9 +132,10 @@ func WriteHoldEnding(ctx context.Context, s Notices, decisionID string, n Notice
 	return Write(ctx, s, &n)
 }
 
-// Of are the notices that a decision causes: none, or one about the job and one about the account.
-// It depends on the decision only, so that it gives the same ones after a crash.
-func Of(d *decision.Decision) []Notice {
+// Of are the notices that a decision causes: none, or one about the job and those about the owner's
+// account, of which so many percent or less are low. It depends on the decision only, so that it gives
+// the same ones after a crash.
+func Of(d *decision.Decision, low int) []Notice {
 	if _, person := graph.CanonicalGUID(d.Owner); !person || d.Asked == decision.AskedByErasure || !plausible(d.ID, d.Ref) {
 		return nil
 	}
@@ -136,10 +143,7 @@ func Of(d *decision.Decision) []Notice {
 	if kind := kindOf(d); kind != "" {
 		list = append(list, about(d, kind))
 	}
-	if n, ok := ofBudget(d); ok {
-		list = append(list, n)
-	}
-	return list
+	return append(list, ofBudget(d, low)...)
 }
 
 // about is a notice with what a decision says.

@@ -46,54 +46,65 @@ func TestOf(t *testing.T) {
 		{"released by the help desk", decision.Decision{Verdict: "redirect", Asked: decision.AskedByToken, Actor: "x"}, ReleasedByAnother},
 	} {
 		c.d.ID, c.d.Owner = "task:arrival", owner
-		got := Of(&c.d)
+		got := Of(&c.d, DefaultLow)
 		switch {
 		case c.want == "" && len(got) > 0:
 			t.Errorf("%s: %+v", c.name, got)
 		case c.want != "" && (len(got) != 1 || got[0].Kind != c.want || got[0].ID != "task:arrival:"+c.want):
 			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
 		}
-		if c.d.Owner = ""; len(Of(&c.d)) > 0 {
+		if c.d.Owner = ""; len(Of(&c.d, DefaultLow)) > 0 {
 			t.Errorf("%s: a notice to nobody", c.name)
 		}
 	}
 }
 
-// The owner's account is told of when a job takes it past a tenth, and when it takes it to its end;
-// neither before nor again after that, and not of an account that is not theirs.
+// The owner's account is told of while little or nothing is left of it for a period, under one id for
+// each; neither before, nor of an account that is not theirs.
 func TestOfBudget(t *testing.T) {
 	pages := func(n int) quota.Amount { return quota.Amount(n) * quota.Unit }
+	renews := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		key               string
-		limit, left, cost int
-		want              string
+		key                    string
+		limit, left, cost, low int
+		want                   string
 	}{
-		{owner, 100, 50, 10, ""},
-		{owner, 100, 12, 2, BudgetLow},
-		{owner, 100, 10, 2, ""},
-		{owner, 100, 10, 10, BudgetExhausted},
-		{owner, 100, 50, 50, BudgetExhausted},
-		{owner, 100, 0, 1, ""},
-		{owner, 100, 12, 0, ""},
-		{"group.students", 100, 12, 2, ""},
-		{delegate, 100, 12, 2, ""},
+		{owner, 100, 50, 10, 10, ""},
+		{owner, 100, 13, 2, 10, ""},
+		{owner, 100, 12, 2, 10, BudgetLow},
+		{owner, 100, 10, 2, 10, BudgetLow},
+		{owner, 100, 30, 10, 25, BudgetLow},
+		{owner, 100, 10, 10, 10, BudgetExhausted},
+		{owner, 100, 50, 50, 10, BudgetExhausted},
+		{owner, 100, 0, 1, 10, BudgetExhausted},
+		{owner, 100, 12, 0, 10, ""},
+		{"group.students", 100, 12, 2, 10, ""},
+		{delegate, 100, 12, 2, 10, ""},
 	} {
 		for _, verdict := range []string{"complete", "hold", "abort"} {
 			d := decision.Decision{
 				ID: "task:arrival", At: time.Now(), Owner: owner, Verdict: verdict, Cost: pages(c.cost), Ref: graph.Ref{Printer: "p", Job: "1"},
 				Asked: decision.AskedByStation,
 			}
-			d.Input.Balances = []decision.Account{{Key: c.key, Limit: pages(c.limit), Left: pages(c.left)}}
-			var got string
-			for _, n := range Of(&d) {
-				got = n.Kind
+			d.Input.Balances = []decision.Account{{Key: c.key, Limit: pages(c.limit), Left: pages(c.left), Renews: renews}}
+			var got, id string
+			for _, n := range Of(&d, c.low) {
+				if got = n.Kind; n.Left != nil {
+					id = n.ID
+				}
 			}
-			want := c.want
+			want, wantID := c.want, ""
 			if verdict != "complete" {
 				want = ""
 			}
-			if got != want {
-				t.Errorf("%s of %d, %d of %d left, costs %d: %q, want %q", verdict, c.limit, c.left, c.limit, c.cost, got, want)
+			if want != "" {
+				wantID = "budget:" + owner + ":2026-04-01T00:00:00Z:" + want
+			}
+			if got != want && verdict != "abort" || id != wantID {
+				t.Errorf("%s of %d, %d of %d left, costs %d: %q, want %q, id %q", verdict, c.limit, c.left, c.limit, c.cost, got, want, id)
+			}
+			if d.Input.Balances[0].Renews = (time.Time{}); verdict == "complete" && len(Of(&d, c.low)) > 0 {
+				t.Error("told of a decision that does not say its period")
 			}
 		}
 	}
@@ -101,7 +112,7 @@ func TestOfBudget(t *testing.T) {
 
 // Each kind is listed, as templates and series are made of the list.
 func TestKinds(t *testing.T) {
-	for _, kind := range []string{Aborted, Kept, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother} {
+	for _, kind := range []string{Aborted, Kept, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother, BadgeEnrolled} {
 		if !slices.Contains(Kinds, kind) {
 			t.Errorf("%s is not in the list", kind)
 		}

@@ -2,9 +2,11 @@ package notice
 
 import (
 	"strings"
+	"time"
 
 	"pullprint/connector/decision"
 	"pullprint/policy"
+	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
@@ -55,33 +57,47 @@ func answeredAtOnce(d *decision.Decision) bool {
 	return false
 }
 
-// lowPart is which part of an account counts as low: a tenth, which is what is left of a month's
+// DefaultLow is how many percent of an account count as low: a tenth is what is left of a month's
 // budget three days before its end if it is used evenly.
-const lowPart = 10
+const DefaultLow = 10
 
-// ofBudget is the notice about the owner's account when what a job costs takes it past a tenth of its
-// limit, or to its end: once for each time, as both depend on what was there before.
-func ofBudget(d *decision.Decision) (Notice, bool) {
+// ofBudget are the notices about the owner's account when little or nothing is left of it for a period
+// after what a job costs. Each decision from then on causes them, under the same id: two that were made
+// side by side know nothing of what the other took.
+func ofBudget(d *decision.Decision, low int) (list []Notice) {
 	if v := policy.Verdict(d.Verdict); v != policy.Redirect && v != policy.Complete || d.Cost <= 0 {
-		return Notice{}, false
+		return nil
 	}
 	own := quota.Account{Kind: quota.User, Name: d.Owner}
 	for _, b := range d.Input.Balances {
-		if !strings.EqualFold(b.Key, own.Key()) || b.Limit <= 0 {
+		if !strings.EqualFold(b.Key, own.Key()) || b.Limit <= 0 || b.Renews.IsZero() {
 			continue
 		}
-		left, low := b.Left-d.Cost, b.Limit/lowPart
-		n := about(d, "")
+		left := b.Left - d.Cost
+		n := about(d, BudgetLow)
 		switch {
-		case b.Left > 0 && left <= 0:
-			n.Kind = BudgetExhausted
-		case b.Left > low && left <= low:
-			n.Kind = BudgetLow
-		default:
-			return Notice{}, false
+		case left <= 0:
+			n.Kind, left = BudgetExhausted, 0
+		case left > b.Limit/100*quota.Amount(low):
+			continue
 		}
-		n.ID, n.Reason, n.Text, n.Remedy = ID(d.ID, n.Kind), n.Kind, words[n.Kind].Text, words[n.Kind].Remedy
-		return n, true
+		n.ID = ID("budget:"+strings.ToLower(d.Owner)+":"+b.Renews.UTC().Format(time.RFC3339), n.Kind)
+		n.Reason, n.Text, n.Remedy = n.Kind, words[n.Kind].Text, words[n.Kind].Remedy
+		n.Left, n.Limit, n.Renews = &left, &b.Limit, b.Renews
+		list = append(list, n)
 	}
-	return Notice{}, false
+	return list
+}
+
+// OfBadge is the notice of a badge that was enrolled.
+func OfBadge(b *badge.Badge) (n Notice, ok bool) {
+	owner, person := graph.CanonicalGUID(b.Owner)
+	if !person || b.Enrolled.IsZero() || !b.Revoked.IsZero() {
+		return Notice{}, false
+	}
+	w := words[BadgeEnrolled]
+	return Notice{
+		ID:   ID("badge:"+b.ID+":"+b.Enrolled.UTC().Format(time.RFC3339Nano), BadgeEnrolled),
+		Kind: BadgeEnrolled, At: b.Enrolled, Owner: owner, Reason: BadgeEnrolled, Text: w.Text, Remedy: w.Remedy,
+	}, true
 }

@@ -13,6 +13,7 @@ var words = map[string]Words{
 		"Your print budget for this period is used up.",
 		"You can print again in the next period, or ask whoever manages your print budget.",
 	},
+	BadgeEnrolled: {"A badge was enrolled for you.", "If you know nothing of it, tell your administrator at once."},
 }
 
 // WordsOf are those of a kind; ok is false when its decisions say them.

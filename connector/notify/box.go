@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +27,17 @@ const (
 	// perDay is how many messages a person gets in 24 hours: more are read as noise.
 	perDay = 10
 	day    = 24 * time.Hour
-	// giveUpAfter is how long a message is tried: after a day its job is no news any more.
+	// giveUpAfter is how long a message is tried: after a day its job is no news any more. minTries is
+	// how often besides, as a clock that jumps ahead makes a day of a minute: so many tries there are
+	// within a day at the longest waits of again, and they take half a day at the shortest.
 	giveUpAfter = 24 * time.Hour
+	minTries    = 28
 	// remember is how long it is known which notices a person was told.
 	remember = 7 * 24 * time.Hour
+	// longest is how long it is known at most: a period of a budget is no longer than a year.
+	longest = 400 * 24 * time.Hour
+	// maxOnce is how many of them are known of a person: periods end, and no policy has so many.
+	maxOnce = 32
 	// maxIDs is how many of these are known of a person: two batches, as a crash may repeat what came
 	// since the position was stored.
 	maxIDs = 2 * batchSize
@@ -53,6 +61,8 @@ type box struct {
 	Owner string `json:"owner"`
 	// IDs are digests of the ids of the newest notices that were taken in, newest last.
 	IDs []string `json:"ids,omitempty"`
+	// Once are those, by the same digests, of which the person is told once until a time.
+	Once map[string]time.Time `json:"once,omitempty"`
 	// Hours say until when the notices of a kind and reason are gathered.
 	Hours   map[string]time.Time `json:"hours,omitempty"`
 	Waiting []message            `json:"waiting,omitempty"`
@@ -88,7 +98,7 @@ func digest(id string) string {
 // perDay messages by then.
 func (b *box) take(n notice.Notice, now time.Time) bool {
 	id := digest(n.ID)
-	if slices.Contains(b.IDs, id) {
+	if _, told := b.Once[id]; told || slices.Contains(b.IDs, id) {
 		return true
 	}
 	b.IDs = append(b.IDs, id)
@@ -100,9 +110,10 @@ func (b *box) take(n notice.Notice, now time.Time) bool {
 			return true
 		}
 	}
-	if b.Sent+len(b.Waiting) >= perDay {
+	if b.Sent+len(b.Waiting) >= perDay && !notice.Mandatory(n.Kind) {
 		return false
 	}
+	b.rememberOnce(id, n.Renews, now)
 	due := now
 	for key, end := range b.Hours {
 		if !end.After(now) || end.Sub(now) > farthest {
@@ -119,6 +130,38 @@ func (b *box) take(n notice.Notice, now time.Time) bool {
 	b.Waiting = append(b.Waiting, message{Notice: n, Count: 1, Due: due})
 	slices.SortStableFunc(b.Waiting, func(a, b message) int { return a.Due.Compare(b.Due) })
 	return true
+}
+
+// rememberOnce notes that a notice is told until a time, if it has one, and forgets those whose time is
+// over.
+func (b *box) rememberOnce(id string, until, now time.Time) {
+	maps.DeleteFunc(b.Once, func(_ string, until time.Time) bool { return !until.After(now) })
+	if !until.After(now) || len(b.Once) >= maxOnce {
+		return
+	}
+	if b.Once == nil {
+		b.Once = map[string]time.Time{}
+	}
+	b.Once[id] = until
+}
+
+// keep is how long the box is stored: without end while messages wait in it, as everything may be down
+// for long.
+func (b *box) keep(now time.Time) time.Duration {
+	if len(b.Waiting) > 0 {
+		return 0
+	}
+	d := remember
+	for _, until := range b.Once {
+		d = max(d, until.Sub(now))
+	}
+	return min(d, longest)
+}
+
+// tired reports whether the first message has been tried long enough.
+func (b *box) tired(now time.Time) bool {
+	w := &b.Waiting[0]
+	return w.Tries >= minTries && now.Sub(w.First) >= giveUpAfter
 }
 
 // turnDay begins another day when the last is over. One that begins in the future was begun with a
@@ -147,7 +190,7 @@ func (b *box) next(now time.Time) time.Time {
 func (b *box) try(now time.Time) {
 	b.Waiting = slices.Clone(b.Waiting)
 	w := &b.Waiting[0]
-	if w.First.IsZero() {
+	if w.First.IsZero() || w.First.After(now) { // by a clock that was ahead
 		w.First = now
 	}
 	w.Tries++

@@ -83,3 +83,76 @@ func TestWrongClock(t *testing.T) {
 		}
 	}
 }
+
+// A clock that jumps a day ahead between two tries does not end a message: it takes as many tries as a
+// day has. One that was ahead at the first try does not keep it for ever.
+func TestJumpingClock(t *testing.T) {
+	now := time.Unix(1_773_136_800, 0)
+	b := box{Owner: "anna"}
+	b.take(notice.Notice{ID: "1", Kind: notice.Aborted}, now)
+	b.try(now)
+	if now = now.Add(25 * time.Hour); b.tired(now) {
+		t.Error("given up after a jump")
+	}
+	for !b.tired(now) {
+		b.try(now)
+		now = b.next(now)
+	}
+	if n := b.Waiting[0].Tries; n != minTries {
+		t.Errorf("given up after %d tries", n)
+	}
+	b = box{Owner: "anna"}
+	b.take(notice.Notice{ID: "1", Kind: notice.Aborted}, now)
+	b.try(now.AddDate(10, 0, 0))
+	for until := now.Add(60 * time.Hour); !b.tired(now); now = b.next(now) {
+		if b.try(now); now.After(until) {
+			t.Fatal("tried for ever after a clock that was ahead")
+		}
+	}
+}
+
+// A box is stored without end while a message waits in it, and then as long as it knows of something
+// that is told once.
+func TestKeep(t *testing.T) {
+	now := time.Unix(1_773_136_800, 0)
+	b := box{Owner: "anna"}
+	low := notice.Notice{ID: "1", Kind: notice.BudgetLow, Renews: now.Add(20 * day)}
+	b.take(low, now)
+	if d := b.keep(now); d != 0 {
+		t.Errorf("%s while a message waits", d)
+	}
+	b.try(now)
+	b.done(true, now)
+	if d := b.keep(now); d != 20*day {
+		t.Errorf("%s for something that is told once in 20 days", d)
+	}
+	b.IDs = nil // many came meanwhile
+	if now = now.Add(19 * day); !b.take(low, now) || len(b.Waiting) > 0 {
+		t.Error("told twice in a period")
+	}
+	low.ID, low.Renews = "2", now.AddDate(100, 0, 0)
+	b.take(low, now)
+	b.try(now)
+	b.done(true, now)
+	if d := b.keep(now); d != longest {
+		t.Errorf("%s for a time that can't be", d)
+	}
+	for i := range 10 * maxOnce {
+		b.rememberOnce(string(rune(i)), low.Renews, now)
+	}
+	if len(b.Once) > maxOnce {
+		t.Errorf("%d things that are told once", len(b.Once))
+	}
+}
+
+// Who was told enough for a day hears of a new badge all the same.
+func TestMandatory(t *testing.T) {
+	now := time.Unix(1_773_136_800, 0)
+	b := box{Owner: "anna"}
+	for i := range 2 * perDay {
+		b.take(notice.Notice{ID: fmt.Sprint(i), Kind: notice.Aborted, Reason: fmt.Sprint(i)}, now)
+	}
+	if !b.take(notice.Notice{ID: "badge", Kind: notice.BadgeEnrolled}, now) || len(b.Waiting) != perDay+1 {
+		t.Errorf("%d messages wait", len(b.Waiting))
+	}
+}

@@ -13,12 +13,32 @@ import (
 	"pullprint/connector/notice"
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
+	"pullprint/policy/badge"
 )
 
-// collect stores the notices of the decisions that come. A decision is in its stream under an id that
-// never changes, and so are its notices: after a crash they are stored again from the position that is
-// stored, which changes nothing.
-func (n *Notifier) collect(ctx context.Context, f following) error {
+// maxTold is how many notices a collector knows that it has stored, some 100 bytes each.
+const maxTold = 10_000
+
+// collector stores the notices of the records of one stream.
+type collector struct {
+	*Notifier
+	// of are the notices of a record.
+	of func(store.Record) []notice.Notice
+	// told are the ids of the newest ones that come again and again, so that they are stored once.
+	told map[string]bool
+}
+
+// collecting is what stores the notices of the records that come. A record has an id that never changes,
+// and so have its notices: after a crash they are stored again from the position that is stored, which
+// changes nothing.
+func (n *Notifier) collecting(of func(store.Record) []notice.Notice) func(context.Context, following) error {
+	return func(ctx context.Context, f following) error {
+		c := &collector{n, of, map[string]bool{}}
+		return c.run(ctx, f)
+	}
+}
+
+func (n *collector) run(ctx context.Context, f following) error {
 	for {
 		timer := time.NewTimer(f.due(time.Now()))
 		select {
@@ -42,13 +62,16 @@ func (n *Notifier) collect(ctx context.Context, f following) error {
 	}
 }
 
-// collectFrom stores the notices of decisions. They are written at the same time, so that they share
+// collectFrom stores the notices of records. They are written at the same time, so that they share
 // one sync to disk, but for those of one person about different things, which stay in order.
-func (n *Notifier) collectFrom(ctx context.Context, batch []store.Record) error {
+func (n *collector) collectFrom(ctx context.Context, batch []store.Record) error {
 	var writing errgroup.Group
 	about := map[string]string{}
 	for _, r := range batch {
-		for _, of := range n.noticesOf(r) {
+		for _, of := range n.of(r) {
+			if n.again(&of) {
+				continue
+			}
 			if topic(&of) != cmp.Or(about[of.Owner], topic(&of)) {
 				if err := writing.Wait(); err != nil {
 					return err
@@ -63,23 +86,49 @@ func (n *Notifier) collectFrom(ctx context.Context, batch []store.Record) error 
 	return writing.Wait()
 }
 
-// noticesOf are the notices of one decision. One that can't be read, or is about another day, causes
-// none.
-func (n *Notifier) noticesOf(r store.Record) (list []notice.Notice) {
+// again reports whether a notice that is told once a period was stored in this run.
+func (n *collector) again(of *notice.Notice) bool {
+	if of.Renews.IsZero() {
+		return false
+	}
+	if len(n.told) >= maxTold {
+		clear(n.told)
+	}
+	was := n.told[of.ID]
+	n.told[of.ID] = true
+	return was
+}
+
+// ofDecision are the notices of one decision. One that can't be read causes none, nor one that was
+// stored again long after it was made: by then it is not known any more whether it was told.
+func (n *Notifier) ofDecision(r store.Record) (list []notice.Notice) {
 	var d decision.Decision
 	err := recovery.Catch(func() error {
 		if err := json.Unmarshal(r.Body, &d); err != nil {
 			return err
 		}
-		list = notice.Of(&d)
+		list = notice.Of(&d, cmp.Or(n.o.BudgetLow, notice.DefaultLow))
 		return nil
 	})
 	if err != nil {
 		n.log.Warn("decision can't be read, nobody is told of it", zap.Uint64("sequence", r.Sequence), zap.Error(err))
 		return nil
 	}
-	if time.Since(d.At) > giveUpAfter {
+	if r.Stored.Sub(d.At) > remember {
 		return nil
 	}
 	return list
+}
+
+// ofBadge are the notices of what is stored of a badge. One that was enrolled long before is stored
+// again when its key changes, or its end.
+func (n *Notifier) ofBadge(r store.Record) []notice.Notice {
+	var b badge.Badge
+	if !badge.IsKey(r.Subject) || len(r.Body) == 0 || json.Unmarshal(r.Body, &b) != nil || r.Stored.Sub(b.Enrolled) > giveUpAfter {
+		return nil // what is damaged is told elsewhere
+	}
+	if told, ok := notice.OfBadge(&b); ok {
+		return []notice.Notice{told}
+	}
+	return nil
 }

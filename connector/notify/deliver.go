@@ -105,6 +105,22 @@ func (p *delivery) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the notices that wait: %w", err)
 	}
+	if len(p.o.Channels) == 0 {
+		return p.drop(ctx)
+	}
+	return nil
+}
+
+// drop takes out the messages that wait, since there is no channel any more: sent when there is one
+// again, they would be old.
+func (p *delivery) drop(ctx context.Context) error {
+	for _, b := range p.boxes {
+		b.Waiting = nil
+		if _, err := p.store(ctx, b); err != nil {
+			return err
+		}
+	}
+	clear(p.boxes)
 	return nil
 }
 
@@ -205,7 +221,7 @@ func (p *delivery) store(ctx context.Context, b *loaded) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("encode notices of a person: %w", err)
 	}
-	revision, ok, err := p.o.State.CompareAndSet(ctx, keyOf(b.Owner), value, b.revision, remember)
+	revision, ok, err := p.o.State.CompareAndSet(ctx, keyOf(b.Owner), value, b.revision, b.keep(time.Now()))
 	if err != nil {
 		return false, fmt.Errorf("store notices of a person: %w", err)
 	}

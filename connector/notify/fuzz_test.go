@@ -47,7 +47,7 @@ func FuzzNotice(f *testing.F) {
 		}
 		var d decision.Decision
 		if json.Unmarshal(body, &d) == nil {
-			list = append(list, notice.Of(&d)...)
+			list = append(list, notice.Of(&d, notice.DefaultLow)...)
 		}
 		for _, n := range list {
 			if !n.Bound() {

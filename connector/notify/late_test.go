@@ -11,13 +11,13 @@ import (
 	"pullprint/connector/notice"
 )
 
-// What is no news any more is not told: a decision of another day that is stored once more, and the end
+// What is no news any more is not told: a decision of another week that is stored once more, and the end
 // of a hold that has come before the message could be sent, which is a dead letter.
 func TestLateNotices(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, in := bustest.Open(t), &inbox{}
 		d := decision.Decision{
-			ID: "task:arrival", At: time.Now().Add(-25 * time.Hour), Verdict: "abort", Reason: "copies.too-many", Owner: anna,
+			ID: "task:arrival", At: time.Now().Add(-8 * 24 * time.Hour), Verdict: "abort", Reason: "copies.too-many", Owner: anna,
 		}
 		body, err := json.Marshal(&d)
 		if err != nil {

@@ -92,8 +92,10 @@ type Options struct {
 	// only in their stream.
 	Channels []Channel
 	// Webhooks are told of each notice. There may be none.
-	Webhooks   []Webhook
-	Texts      *Texts
+	Webhooks []Webhook
+	Texts    *Texts
+	// BudgetLow is of how many percent of a budget people are told; 0 is notice.DefaultLow.
+	BudgetLow  int
 	Registerer prometheus.Registerer
 	Logger     *zap.Logger
 }
@@ -119,7 +121,12 @@ func (n *Notifier) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return n.forever(ctx, "decisions are not looked through for notices", func(ctx context.Context) error {
-			return n.follow(ctx, store.Decisions, "decisions", n.collect)
+			return n.follow(ctx, store.Decisions, "decisions", n.collecting(n.ofDecision))
+		})
+	})
+	g.Go(func() error {
+		return n.forever(ctx, "badges are not looked through for notices", func(ctx context.Context) error {
+			return n.follow(ctx, store.Badges, "badges", n.collecting(n.ofBadge))
 		})
 	})
 	g.Go(func() error {

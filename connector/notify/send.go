@@ -133,7 +133,7 @@ func (p *delivery) end(ctx context.Context, a *attempt) error {
 		result = resultSent
 	case errors.Is(a.err, ErrNoAddress):
 		result = resultNoAddress
-	case final || now.Sub(w.First) >= giveUpAfter:
+	case final || a.b.tired(now):
 		result = resultDead
 	}
 	fields := []zap.Field{

@@ -83,6 +83,7 @@ type life struct {
 	dead    bool
 	kill    context.CancelFunc
 	reached int
+	kept    time.Duration // for how long a box was stored last
 }
 
 // step is before or after something that the world sees.
@@ -118,6 +119,9 @@ type dyingState struct {
 func (s dyingState) CompareAndSet(
 	ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
 ) (next uint64, ok bool, err error) {
+	if strings.HasPrefix(key, notify.Prefix) {
+		s.l.kept = ttl
+	}
 	err = s.l.around(func() error {
 		next, ok, err = s.KV.CompareAndSet(context.WithoutCancel(ctx), key, value, revision, ttl)
 		return err

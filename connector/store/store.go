@@ -72,6 +72,9 @@ const (
 	Ledger    Kind = "ledger"
 	Dead      Kind = "dead"
 	Notices   Kind = "notices"
+	// Badges are those that are stored, with what belongs to them: the newest record of each key, and the
+	// key as its subject.
+	Badges Kind = "badges"
 )
 
 // Record is a message of a stream of records.

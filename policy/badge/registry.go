@@ -104,6 +104,9 @@ func badges(n int) string {
 
 const badgePrefix = "b."
 
+// IsKey reports whether a badge is stored under a key.
+func IsKey(key string) bool { return strings.HasPrefix(key, badgePrefix) }
+
 // idLength is how many digits of its first hash name a badge to people.
 const idLength = 16
 
