@@ -48,6 +48,7 @@ const (
 	uploadDocument
 	startJob
 	cancelJob
+	sendMail
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -115,9 +116,11 @@ var table = [operations]struct {
 	createUpload: {
 		"create_upload", http.MethodPost, 200, true, "/print/printers/{}/jobs/{}/documents/{}/createUploadSession",
 	},
-	uploadDocument:          {"upload_document", http.MethodPut, 201, false, ""},
-	startJob:                {"start_job", http.MethodPost, 200, false, "/print/printers/{}/jobs/{}/start"},
-	cancelJob:               {"cancel_job", http.MethodPost, 204, true, "/print/printers/{}/jobs/{}/cancel"},
+	uploadDocument: {"upload_document", http.MethodPut, 201, false, ""},
+	startJob:       {"start_job", http.MethodPost, 200, false, "/print/printers/{}/jobs/{}/start"},
+	cancelJob:      {"cancel_job", http.MethodPost, 204, true, "/print/printers/{}/jobs/{}/cancel"},
+	// Twice is two messages.
+	sendMail:                {"send_mail", http.MethodPost, 202, false, "/users"},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true, "/subscriptions"},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true, "/subscriptions/{}"},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false, "/subscriptions"},

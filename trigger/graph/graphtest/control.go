@@ -35,6 +35,9 @@ func (s *Sim) Control(hosts ...string) http.Handler {
 		}
 		writeJSON(w, http.StatusOK, newAPIJob(j))
 	})
+	mux.HandleFunc("GET /_sim/messages", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.Messages())
+	})
 	for path, act := range map[string]func(*http.Request, params) (any, error){
 		"/_sim/jobs":                        s.actSubmit,
 		"/_sim/jobs/{printer}/{job}/cancel": s.actCancel,

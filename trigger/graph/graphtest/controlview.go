@@ -101,6 +101,7 @@ type pageView struct {
 	MoreJobs              int
 	Subscriptions         []subscriptionView
 	Codes                 []string
+	Messages              []messageView
 	Chances, Periods      []dialView
 	Calls                 []callView
 	Audit                 []string
@@ -126,6 +127,11 @@ type jobView struct {
 type subscriptionView struct {
 	Subscription
 	Left string
+}
+
+type messageView struct {
+	Message
+	Age string
 }
 
 type dialView struct{ Name, Label, Value string }
@@ -172,6 +178,11 @@ func (s *Sim) view(r *http.Request) pageView {
 	for _, sub := range s.Subscriptions() {
 		v.Subscriptions = append(v.Subscriptions, subscriptionView{sub, roughly(time.Until(sub.Expires))})
 	}
+	for _, m := range s.Messages() {
+		v.Messages = append(v.Messages, messageView{m, roughly(time.Since(m.At))})
+	}
+	slices.Reverse(v.Messages)
+	v.Messages = v.Messages[:min(len(v.Messages), jobsShown)]
 	s.viewPrinters(&v)
 	s.viewJobs(&v)
 	return v

@@ -49,6 +49,7 @@ const (
 	OpMemberGroups     = "users.checkMemberGroups"
 	OpUserList         = "users.list"
 	OpUserGet          = "users.get"
+	OpSendMail         = "users.sendMail"
 	OpSubscriptionList = "subscriptions.list"
 	OpSubscribe        = "subscriptions.create"
 	OpSubscriptionGet  = "subscriptions.get"
@@ -82,7 +83,7 @@ func Roles() []string {
 	return []string{
 		"PrintTaskDefinition.ReadWrite.All", "PrintJob.ReadBasic.All", "PrintJob.Read.All", "PrintJob.ReadWriteBasic.All",
 		"PrintJob.Manage.All", "Printer.Read.All", "Printer.ReadWrite.All", "GroupMember.Read.All", "User.ReadBasic.All",
-		"User.Read.All",
+		"User.Read.All", "Mail.Send",
 	}
 }
 
@@ -143,6 +144,7 @@ var (
 	opMemberGroups     = &operation{OpMemberGroups, false, groupRoles, anybody, (*Sim).checkMemberGroups}
 	opUserList         = &operation{OpUserList, false, userRoles, administrator, (*Sim).listUsers}
 	opUserGet          = &operation{OpUserGet, false, basicUserRoles, anybody, (*Sim).getUser}
+	opSendMail         = &operation{OpSendMail, true, []string{"Mail.Send"}, nobody, (*Sim).sendMail}
 	opUsage            = &operation{OpUsage, false, nil, administrator, (*Sim).listUsage} // no app may
 	opSubscriptionList = &operation{OpSubscriptionList, false, definitionRoles, nobody, (*Sim).listSubscriptions}
 	opSubscribe        = &operation{OpSubscribe, true, definitionRoles, nobody, (*Sim).createSubscription}
@@ -300,6 +302,8 @@ func routeUsers(method string, seg []string, r *Request) *operation {
 		return byMethod(method, opGroups, nil, nil, nil)
 	case len(seg) == 2 && trimNamespace(seg[1]) == "checkMemberGroups":
 		return byMethod(method, nil, opMemberGroups, nil, nil)
+	case len(seg) == 2 && trimNamespace(seg[1]) == "sendMail":
+		return byMethod(method, nil, opSendMail, nil, nil)
 	}
 	return nil
 }

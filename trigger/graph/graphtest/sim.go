@@ -39,6 +39,7 @@ type Sim struct {
 	subOrder    []*subscription
 	outboxes    map[string]*outbox
 	paper       []Sheet
+	mail        []Message
 
 	tokens tokens
 	openID openID
