@@ -113,6 +113,7 @@ sign_in: {public_url: "http://%[9]s", roles: {admin: [pullprint.admin]}}
 metrics: {listen: "%s"}
 administrator: {sign_in_file: administrator, key_file: administrator-key}
 selftest: {queue: Poster, user: %s}
+notices: {mail: {from: printing@contoso.com, graph: true}}
 `
 
 // demo plays the office morning. It leaves nothing behind.
@@ -208,6 +209,7 @@ func demoSimulator(o demoOptions) *graphtest.Sim {
 	sim.AddPrinter(graphtest.Printer{ID: demoWest, DisplayName: "HQ 2 West"})
 	sim.AddPrinter(graphtest.Printer{ID: demoEast, DisplayName: "HQ 2 East"})
 	sim.AddUser(graphtest.User{ID: demoAdmin, UPN: "admin@contoso.com", Administrator: true, AppRoles: []string{"pullprint.admin"}})
+	sim.AddUser(graphtest.User{UPN: "printing@contoso.com"}) // the mailbox of notices
 	for _, u := range demoPeople {
 		sim.AddUser(graphtest.User{ID: u.id, UPN: u.upn, Groups: []graphtest.Group{{DisplayName: u.group}}})
 	}

@@ -18,21 +18,24 @@ import (
 type scene struct {
 	user, what string
 	job        graphtest.JobSpec
+	mail       bool // the mail to the user is shown
 }
 
 var morning = []scene{
-	{"teacher@contoso.com", "a worksheet, 28 copies, black and white, to Follow-Me", graphtest.JobSpec{
+	{user: "teacher@contoso.com", what: "a worksheet, 28 copies, black and white, to Follow-Me", job: graphtest.JobSpec{
 		Printer: demoPull, Copies: 28, Pages: 2, Duplex: true,
 	}},
-	{"student@contoso.com", "a term paper to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 14}},
-	{"teacher@contoso.com", "a poster, A1, colour, to Poster", graphtest.JobSpec{
+	{user: "student@contoso.com", what: "a term paper to Follow-Me", job: graphtest.JobSpec{Printer: demoPull, Pages: 14}},
+	{user: "teacher@contoso.com", what: "a poster, A1, colour, to Poster", job: graphtest.JobSpec{
 		Printer: demoDirect, Color: true, MediaSize: "A1",
 	}},
-	{"student@contoso.com", "a poster to Poster", graphtest.JobSpec{Printer: demoDirect, Color: true, MediaSize: "A1"}},
-	{"office@contoso.com", "a flyer, 200 copies, colour, to Follow-Me", graphtest.JobSpec{
+	{user: "student@contoso.com", what: "a poster to Poster", mail: true, job: graphtest.JobSpec{
+		Printer: demoDirect, Color: true, MediaSize: "A1",
+	}},
+	{user: "office@contoso.com", what: "a flyer, 200 copies, colour, to Follow-Me", job: graphtest.JobSpec{
 		Printer: demoPull, Copies: 200, Color: true,
 	}},
-	{"office@contoso.com", "the same in black and white", graphtest.JobSpec{Printer: demoPull, Copies: 200}},
+	{user: "office@contoso.com", what: "the same in black and white", job: graphtest.JobSpec{Printer: demoPull, Copies: 200}},
 }
 
 // morning plays the script: it waits for the daemon to register, puts the
@@ -60,6 +63,11 @@ func (p *presenter) morning(ctx context.Context) error {
 		if err := p.await(ctx); err != nil {
 			return err
 		}
+		if s.mail {
+			if err := p.mail(ctx, s.user); err != nil {
+				return err
+			}
+		}
 		if err := waits.Sleep(ctx, 300*time.Millisecond); err != nil {
 			return err
 		}
@@ -72,6 +80,27 @@ func (p *presenter) morning(ctx context.Context) error {
 		return nil
 	}
 	return p.lostNotification(ctx)
+}
+
+// mailWithin is how long the demo waits for a message: it comes within a second, unless the simulator
+// is hostile.
+const mailWithin = 10 * time.Second
+
+// mail shows what a person is told by mail.
+func (p *presenter) mail(ctx context.Context, to string) error {
+	for end := time.Now().Add(mailWithin); time.Now().Before(end); {
+		for _, m := range p.sim.Messages() {
+			if m.To == to {
+				p.letter(m)
+				return nil
+			}
+		}
+		if err := waits.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	p.line("the mail to %s has not gone out yet: it is tried again", to)
+	return nil
 }
 
 // selfTest has the administrator sign in and the sign-in kept, as with
@@ -136,7 +165,7 @@ func (p *presenter) outOfBudget(ctx context.Context, c *admin.Client) error {
 		return err
 	}
 	slides := scene{
-		student.upn, "6 slides in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 6, Color: true},
+		user: student.upn, what: "6 slides in colour to Follow-Me", job: graphtest.JobSpec{Printer: demoPull, Pages: 6, Color: true},
 	}
 	if err := p.send(ctx, slides); err != nil {
 		return err
@@ -165,7 +194,7 @@ func (p *presenter) outOfBudget(ctx context.Context, c *admin.Client) error {
 	}
 	p.say("")
 	photos := scene{
-		student.upn, "3 photos in colour to Follow-Me", graphtest.JobSpec{Printer: demoPull, Pages: 3, Color: true},
+		user: student.upn, what: "3 photos in colour to Follow-Me", job: graphtest.JobSpec{Printer: demoPull, Pages: 3, Color: true},
 	}
 	if err := p.send(ctx, photos); err != nil {
 		return err
@@ -193,7 +222,7 @@ func (p *presenter) lostNotification(ctx context.Context) error {
 	p.say("%s  The next job's notification gets lost on purpose: the sweep finds it within a minute.",
 		time.Now().Format("15:04:05"))
 	if err := p.send(ctx,
-		scene{"teacher@contoso.com", "a letter to Follow-Me", graphtest.JobSpec{Printer: demoPull}}); err != nil {
+		scene{user: "teacher@contoso.com", what: "a letter to Follow-Me", job: graphtest.JobSpec{Printer: demoPull}}); err != nil {
 		return err
 	}
 	return p.await(ctx)

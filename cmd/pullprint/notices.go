@@ -13,7 +13,6 @@ import (
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/notify"
-	"pullprint/connector/notify/mail"
 	"pullprint/connector/notify/webhook"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
@@ -89,7 +88,7 @@ func testChannels(ctx context.Context, out io.Writer, cfg *config.Config, client
 	return errors.Join(failed...)
 }
 
-func testMail(ctx context.Context, out io.Writer, sender *mail.Sender, owner string) error {
+func testMail(ctx context.Context, out io.Writer, sender daemon.Mailer, owner string) error {
 	answer, err := sender.Deliver(ctx, notify.Message{
 		ID: "test." + rand.Text(), Owner: owner, Subject: "Test of notices about print jobs",
 		Text: "This is a test of the messages about print jobs. No job of yours is affected.\n",

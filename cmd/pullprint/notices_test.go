@@ -117,3 +117,16 @@ func TestNoticesTest(t *testing.T) {
 		t.Errorf("doctor says %q", out)
 	}
 }
+
+// Mail by Graph is tried with the app's own sign-in; doctor says that only a message proves it.
+func TestNoticesTestByGraph(t *testing.T) {
+	n := newTenant(t)
+	n.edit("nats:", "notices: {mail: {from: admin@contoso.com, graph: true}}\nnats:")
+	out, err := n.does("notices", "test", "student@contoso.com")
+	if got := n.sim.Messages(); err != nil || !strings.Contains(out, "202") || len(got) != 1 || got[0].To != "student@contoso.com" {
+		t.Errorf("%q, %v, %+v", out, err, got)
+	}
+	if out, _ := n.does("doctor"); !strings.Contains(out, "is sent by Microsoft Graph") || len(n.sim.Messages()) != 1 {
+		t.Errorf("doctor says %q", out)
+	}
+}

@@ -69,6 +69,7 @@ func (p *presenter) opening(dir string) {
   release station              http://%s/station/hq-2-west   (token %s)
   a person's own page          http://%[3]s/me   (sign in as whom you like)
   console                      http://%[3]s/   (sign in as admin, or with the token %[5]s)
+  mail to people               http://%[1]s/#messages
   badges                       1001 teacher, 1002 office, 1003 student
   files, removed at the end    %[6]s
   queues                       Follow-Me (pull: waits for its owner), Poster (direct: prints at once)
@@ -122,6 +123,24 @@ func (p *presenter) paint(what, text string) string {
 // line tells of something that is no decision.
 func (p *presenter) line(format string, args ...any) {
 	p.say("%s  ·          %s", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+// letterLines is how many lines of a message are shown.
+const letterLines = 3
+
+// letter shows a message to a person: its subject and first lines.
+func (p *presenter) letter(m graphtest.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pad, shown := strings.Repeat(" ", 21), 0
+	p.say0("%s  ·          %s gets mail", time.Now().Format("15:04:05"), m.To)
+	p.say0("%ssubject %s", pad, m.Subject)
+	for line := range strings.Lines(m.Text) {
+		if line = strings.TrimSpace(line); line != "" && shown < letterLines {
+			p.say0("%s        %s", pad, line)
+			shown++
+		}
+	}
 }
 
 // tap shows a badge at a device; what is decided tells itself.

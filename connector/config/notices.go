@@ -10,6 +10,7 @@ import (
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
 	"pullprint/policy/strictyaml"
+	"pullprint/trigger/graph"
 )
 
 // Notices says how people hear of what became of their jobs.
@@ -29,6 +30,8 @@ type Mail struct {
 	// From is the sender's address.
 	From string    `yaml:"from"`
 	SMTP mail.SMTP `yaml:"smtp"`
+	// Graph sends by Microsoft Graph instead of SMTP.
+	Graph bool `yaml:"graph"`
 }
 
 // Webhook is a system that is told of notices.
@@ -48,7 +51,7 @@ func (m Mail) Configured() bool { return m != Mail{} }
 
 // fill puts in the defaults of what is not said.
 func (n *Notices) fill(doc *strictyaml.Document) {
-	if doc.Has("notices.mail") {
+	if doc.Has("notices.mail") && !n.Mail.Graph {
 		or(&n.Mail.SMTP.TLS, mail.StartTLS)
 	}
 }
@@ -63,7 +66,7 @@ func (k *checker) notices() {
 	case k.doc.Has("notices.mail"):
 		k.mail("notices.mail", n.Mail)
 	case k.doc.Has("notices") && len(n.Webhooks) == 0:
-		k.add("notices.mail", "write notices.mail with from and smtp, or notices.webhooks, as in config.example.yaml, or leave notices "+
+		k.add("notices.mail", "write notices.mail with from and smtp or graph, or notices.webhooks, as in config.example.yaml, or leave notices "+
 			"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	}
 	k.webhooks(n.Webhooks)
@@ -92,6 +95,13 @@ func (k *checker) mail(at string, m Mail) {
 			k.add(at+".from", "write it as printing@example.com, or as Printing <printing@example.com>",
 				"%s.from is not a mail address", at)
 		}
+	}
+	if m.Graph {
+		k.refuse(m.SMTP != mail.SMTP{}, at+".smtp", "leave smtp out, or graph", "%s has both graph and smtp", at)
+		a, err := netmail.ParseAddress(m.From)
+		k.refuse(err == nil && !graph.ValidUserName(a.Address), at+".from", "write the user name of the mailbox in Entra",
+			"%s.from is not a user name of Entra", at)
+		return
 	}
 	k.oneOf(at+".smtp.tls", m.SMTP.TLS, mail.StartTLS, mail.TLS, mail.None)
 	if k.need(at+".smtp.address", m.SMTP.Address, "write the host and port of your mail server, as smtp.example.com:587") {

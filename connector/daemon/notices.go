@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -27,11 +28,10 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}
 	d.texts = texts
 	var channels []notify.Channel
-	sender, err := MailSender(cfg, d.graph)
-	if err != nil {
+	switch sender, err := MailSender(cfg, d.graph); {
+	case err != nil:
 		return nil, err
-	}
-	if sender != nil {
+	case sender != nil:
 		channels = append(channels, sender)
 	}
 	hooks, err := WebhookSenders(d.o.Config)
@@ -48,12 +48,21 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}), nil
 }
 
-// MailSender sends notices by mail; nil when that is not configured.
-func MailSender(cfg config.Notices, addresses mail.Addresses) (*mail.Sender, error) {
-	if !cfg.Mail.Configured() {
-		return nil, nil //nolint:nilnil // no mail is no error
+// Mailer is a channel that tells what was answered.
+type Mailer interface {
+	notify.Channel
+	Deliver(ctx context.Context, m notify.Message) (answer string, err error)
+}
+
+// MailSender sends notices by mail, by SMTP or Microsoft Graph; nil when neither is configured.
+func MailSender(cfg config.Notices, g mail.Graph) (Mailer, error) {
+	switch {
+	case cfg.Mail.Graph:
+		return mail.NewGraph(cfg.Mail.From, g)
+	case cfg.Mail.Configured():
+		return mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: g})
 	}
-	return mail.New(mail.Options{From: cfg.Mail.From, SMTP: cfg.Mail.SMTP, Addresses: addresses})
+	return nil, nil //nolint:nilnil // no mail is no error
 }
 
 // WebhookSenders post notices to the webhooks that are configured.

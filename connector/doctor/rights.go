@@ -73,6 +73,10 @@ func (ds *diagnostics) needed() []right {
 		list = append(list,
 			right{[]string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}, "people who sign in"})
 	}
+	if ds.Config.Notices.Mail.Configured() {
+		list = append(list,
+			right{[]string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}, "the mail addresses of owners"})
+	}
 	if ds.Config.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
 	}
@@ -108,6 +112,9 @@ func (ds *diagnostics) rights(ctx context.Context, c *graph.Client) {
 	}
 	if !missing {
 		ds.say("rights", OK, "all that the configuration needs", "")
+	}
+	if ds.Config.Notices.Mail.Graph {
+		used["Mail.Send"] = true // it is not missing without: Exchange may grant it for the one mailbox
 	}
 	var extra []string
 	for _, r := range roles {
