@@ -146,7 +146,7 @@ func (p *Policy) charge(ev *evaluation, d Decision) Decision {
 		return p.refused(d, Own(reasons.OwnerUnknown), "", "")
 	case req.lacks(Document):
 		lacks = Document
-	case req.lacks(Ledger) || len(b.Balances) != len(b.Claims):
+	case req.lacks(Ledger), len(b.Balances) != len(b.Claims):
 		lacks = Ledger
 	default:
 		return p.paid(req, d)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -117,18 +118,10 @@ type allowance struct {
 func New(def Definition) (*Policy, []Fault) {
 	sum := sha256.Sum256(def.Source)
 	p := &Policy{def: def, hash: hex.EncodeToString(sum[:hashBytes]), prices: pricesOf(&def)}
-	if p.def.Zone == nil {
-		p.def.Zone = time.UTC
-	}
-	if p.def.Direct == "" {
-		p.def.Direct = Complete
-	}
-	if p.def.Merge == "" {
-		p.def.Merge = quota.First
-	}
-	if p.def.Refunds == nil {
-		p.def.Refunds = &Refunds{Aborted: 1000, Canceled: 1000}
-	}
+	p.def.Zone = cmp.Or(p.def.Zone, time.UTC)
+	p.def.Direct = cmp.Or(p.def.Direct, Complete)
+	p.def.Merge = cmp.Or(p.def.Merge, quota.First)
+	p.def.Refunds = cmp.Or(p.def.Refunds, &Refunds{Aborted: 1000, Canceled: 1000})
 	var c compiler
 	for i, a := range def.Allowances {
 		path := fmt.Sprintf("allowances[%d].when", i)

@@ -67,7 +67,7 @@ func endOfHole(s string) int {
 			if c == quote {
 				quote = 0
 			}
-		case c == '"' || c == '\'':
+		case c == '"', c == '\'':
 			quote = c
 		case c == '{':
 			depth++

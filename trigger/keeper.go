@@ -116,7 +116,7 @@ func (k *keeper) poll(ctx context.Context) error {
 	switch {
 	case c == nil:
 		return nil
-	case c.Resource != k.resource() || c.URL != k.notifyURL:
+	case c.Resource != k.resource(), c.URL != k.notifyURL:
 		k.log.Info("subscription is for another definition or public url", zap.String("subscription", c.ID))
 		return k.gone(ctx)
 	case time.Now().Before(k.nextPoll):

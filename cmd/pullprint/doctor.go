@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,7 @@ func (f *doctorFlags) add(cmd *cobra.Command) {
 }
 
 func runDoctor(cmd *cobra.Command, f doctorFlags) error {
-	if f.failOn != doctor.Failed && f.failOn != doctor.Warning {
+	if !slices.Contains([]string{doctor.Failed, doctor.Warning}, f.failOn) {
 		return usageError{fmt.Errorf("--fail-on takes %s or %s, not %q", doctor.Failed, doctor.Warning, f.failOn)}
 	}
 	if err := personFlag("user", &f.user); err != nil {

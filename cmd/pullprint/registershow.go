@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,16 +190,13 @@ func showPrinters(w io.Writer, p *register.Plan) error {
 			act = "none: " + v.Err.Error()
 		case v.Foreign:
 			act = "none: only who registered it can add that, for jobs that its devices could print"
-		case act == "":
-			act = register.ActionNone
+		default:
+			act = cmp.Or(act, register.ActionNone)
 		}
 		if found == "" {
 			found, lacks = "missing", "all"
 		}
-		if lacks == "" {
-			lacks = "nothing"
-		}
-		t.row(v.Name, found, lacks, act)
+		t.row(v.Name, found, cmp.Or(lacks, "nothing"), act)
 	}
 	if len(p.Deletions) > 0 {
 		fmt.Fprintln(t)

@@ -161,13 +161,8 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if a.Badges == nil {
 		return nil, ErrNoBadges
 	}
-	n := 0
-	for _, s := range []string{in.Badge, in.ID, in.Owner, in.KeyID} {
-		if s != "" {
-			n++
-		}
-	}
-	if n != 1 {
+	given := slices.DeleteFunc([]string{in.Badge, in.ID, in.Owner, in.KeyID}, func(s string) bool { return s == "" })
+	if len(given) != 1 {
 		return nil, badRequest("exactly one of badge, id, owner and key_id is needed")
 	}
 	err := checkLine("note", in.Note)

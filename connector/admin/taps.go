@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -36,7 +37,7 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (rel
 		in.Device = caller.Device
 	}
 	switch {
-	case in.Device == "" || in.Badge == "":
+	case in.Device == "", in.Badge == "":
 		return release.Outcome{}, badRequest("device and badge are needed")
 	case caller.Device != "" && caller.Device != in.Device:
 		return release.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
@@ -113,7 +114,7 @@ func (a *API) answerTap(ctx context.Context, t store.TapRequest) (release.Outcom
 		return release.Outcome{}, p
 	}
 	defer free()
-	if in.Device != "" && in.Device != t.Device {
+	if cmp.Or(in.Device, t.Device) != t.Device {
 		return release.Outcome{}, badRequest("device is not the one of the subject")
 	}
 	in.Device = t.Device

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -149,13 +150,10 @@ func (h *Handler) jobOf(ctx context.Context, ev trigger.Event) (graph.Ref, error
 // taskOf reports whether the event's task belongs to the job and waits for us.
 // A forged event that names another's job ends here, after one read.
 func (h *Handler) taskOf(ctx context.Context, d store.Delivery, ev trigger.Event, j graph.Job) (bool, error) {
-	state, ok := graph.TaskState(""), false
-	for _, t := range j.Tasks {
-		if readback.SameTask(t.ID, ev.Task) {
-			state, ok = t.State, true
-		}
-	}
-	if !ok {
+	var state graph.TaskState
+	if i := slices.IndexFunc(j.Tasks, func(t graph.Task) bool { return readback.SameTask(t.ID, ev.Task) }); i >= 0 {
+		state = j.Tasks[i].State
+	} else {
 		t, err := h.graph.Task(ctx, ev.Definition, ev.Task)
 		if graph.IsNotFound(err) || (err == nil && t.Job != j.Ref) {
 			h.ignore(ignoredForeign, ev)

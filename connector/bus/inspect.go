@@ -81,18 +81,16 @@ func Inspect(ctx context.Context, cfg Config) (Inspection, error) {
 func inspectEmbedded(e *Embedded) (Inspection, error) {
 	in := Inspection{Embedded: true, Needed: e.maxStore()}
 	dir := e.StoreDir
-	for {
-		st, err := os.Stat(dir)
-		if err == nil && !st.IsDir() {
-			return in, fmt.Errorf("nats.embedded.store_dir: %s is no folder", dir)
-		}
-		if err == nil {
-			break
-		}
-		if !os.IsNotExist(err) || dir == "/" || dir == "." {
-			return in, fmt.Errorf("nats.embedded.store_dir: %w", err)
-		}
+	st, err := os.Stat(dir)
+	for os.IsNotExist(err) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
+		st, err = os.Stat(dir)
+	}
+	if err != nil {
+		return in, fmt.Errorf("nats.embedded.store_dir: %w", err)
+	}
+	if !st.IsDir() {
+		return in, fmt.Errorf("nats.embedded.store_dir: %s is no folder", dir)
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {

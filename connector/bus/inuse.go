@@ -51,7 +51,7 @@ func (b *Bus) inUse(ctx context.Context) error {
 	err = r.Read(ctx, func(m stored.Message) error {
 		key := strings.TrimPrefix(m.Subject, "$KV."+schema.StateBucket+".")
 		switch {
-		case m.Absent || m.Subject == "$KV."+schema.StateBucket+"."+schema.Canary(b.instance):
+		case m.Absent, m.Subject == "$KV."+schema.StateBucket+"."+schema.Canary(b.instance):
 		case strings.HasPrefix(key, "lease."):
 			holder, _, _ := strings.Cut(string(m.Body), " ")
 			who = holder + " has the lease " + strings.TrimPrefix(key, "lease.")

@@ -73,9 +73,9 @@ func (k *checker) publicURL(value string) {
 		k.add(at, "use https; Graph posts to nothing else", "%s is http, not https", at)
 	case moreThanPath(u, value):
 		k.add(at, "write host and path alone, without user, query or fragment", "%s has more than host and path", at)
-	case strings.HasSuffix(base, "/graph/notifications") || strings.HasSuffix(base, "/graph/lifecycle"):
+	case strings.HasSuffix(base, "/graph/notifications"), strings.HasSuffix(base, "/graph/lifecycle"):
 		k.add(at, "leave /graph/… out: it is added", "%s already has the path of the webhook", at)
-	case !plainPath.MatchString(base) || (base != "" && path.Clean(base) != base):
+	case !plainPath.MatchString(base), (base != "" && path.Clean(base) != base):
 		k.add(at, "write a plain path, as https://print.example.com/pullprint",
 			"%s has a path that is rewritten on its way: .. or // or a character that is escaped", at)
 	}
@@ -125,9 +125,9 @@ func clash(a, b string) bool {
 	l, ok := parseListen(a)
 	o, okOther := parseListen(b)
 	switch {
-	case !ok || !okOther || l.port != o.port || l.port == 0:
+	case !ok, !okOther, l.port != o.port, l.port == 0:
 		return false
-	case !l.addr.IsValid() || !o.addr.IsValid():
+	case !l.addr.IsValid(), !o.addr.IsValid():
 		return strings.EqualFold(l.host, o.host)
 	}
 	all := netip.IPv6Unspecified() // takes IPv4 as well

@@ -107,7 +107,7 @@ func (k *checker) mail(at string, m Mail) {
 	if k.need(at+".smtp.address", m.SMTP.Address, "write the host and port of your mail server, as smtp.example.com:587") {
 		host, port, err := net.SplitHostPort(m.SMTP.Address)
 		switch {
-		case err != nil || host == "" || port == "":
+		case err != nil, host == "", port == "":
 			k.add(at+".smtp.address", "write the host and port of your mail server, as smtp.example.com:587",
 				"%s.smtp.address is not a host and a port", at)
 		case m.SMTP.TLS != mail.None && cmp.Or(tlsOf[port], m.SMTP.TLS) != m.SMTP.TLS:

@@ -88,7 +88,7 @@ func (a *administrator) get(ctx context.Context) (*graph.Client, error) {
 	switch {
 	case err == nil:
 		a.log.Info("administrator's sign-in resumed")
-	case a.failed == nil || a.failed.Error() != err.Error():
+	case a.failed == nil, a.failed.Error() != err.Error():
 		a.log.Warn("administrator's sign-in can't be used", zap.Error(err))
 	}
 	a.failed = err

@@ -2,6 +2,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -106,9 +107,7 @@ type daemon struct {
 // a policy that does not load, a store that is taken or broken, a sign-in that
 // Entra refuses for good. Graph being unreachable is no reason to end.
 func Run(ctx context.Context, o Options) error {
-	if o.Registry == nil {
-		o.Registry = prometheus.NewRegistry()
-	}
+	o.Registry = cmp.Or(o.Registry, prometheus.NewRegistry())
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}

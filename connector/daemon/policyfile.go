@@ -156,7 +156,7 @@ func (f *policyFile) look(asked bool) {
 	case asked:
 	case f.last != nil && bytes.Equal(now.src, f.last):
 		return
-	case before.src == nil || !bytes.Equal(now.src, before.src) || !now.modified.Equal(before.modified):
+	case before.src == nil, !bytes.Equal(now.src, before.src), !now.modified.Equal(before.modified):
 		return // it may be being written
 	}
 	f.last = now.src

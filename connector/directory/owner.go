@@ -78,7 +78,7 @@ func OwnerName(ctx context.Context, d Finder, owner, name string) (checked, warn
 	switch {
 	case graph.ValidUserName(owner) && (name == "" || strings.EqualFold(name, owner)):
 		return owner, "", nil
-	case name == "" || d == nil:
+	case name == "", d == nil:
 		return name, "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, LookupWithin)

@@ -122,8 +122,8 @@ func (s *scrubber) address(p string) string {
 
 // stays reports whether a word, or several joined, can be nobody's.
 func (s *scrubber) stays(p string) bool {
-	if s.words[p] || quantity.MatchString(p) || released.MatchString(p) || entra.MatchString(p) ||
-		replaced.MatchString(p) {
+	known := []*regexp.Regexp{quantity, released, entra, replaced}
+	if s.words[p] || slices.ContainsFunc(known, func(re *regexp.Regexp) bool { return re.MatchString(p) }) {
 		return true
 	}
 	if strings.ContainsAny(p, ".~+") { // names of hosts and files, codes: as a whole or not at all

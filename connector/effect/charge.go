@@ -118,7 +118,7 @@ func (e *Executor) chargePrinted(ctx context.Context, rec *job.Record, ans resul
 		err = e.correctTry(ctx, rec)
 	case made && job.CoversMore(rec.Charge):
 		// What was reserved at arrival is made smaller only now that less is printed.
-	case !ans.readBack || ans.outcome != job.Completed:
+	case !ans.readBack, ans.outcome != job.Completed:
 		return nil
 	}
 	if err != nil {

@@ -211,7 +211,7 @@ func (r *Replay) compare(d *decision.Decision, v policy.Decision, undecided bool
 		out.Refused = append(out.Refused, diff)
 	case after && !before:
 		out.Released = append(out.Released, diff)
-	case diff.Before.Verdict != diff.After.Verdict || diff.Before.Reason != diff.After.Reason:
+	case diff.Before.Verdict != diff.After.Verdict, diff.Before.Reason != diff.After.Reason:
 		out.Changed = append(out.Changed, diff)
 	default:
 		out.Same++

@@ -1,6 +1,7 @@
 package printer
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -76,10 +77,7 @@ func (d *Device) Unavailable(p graph.Printer, now time.Time) (why string, unavai
 	lacks := tell(p.Details, blocking, lacking)
 	switch p.State {
 	case graph.PrinterStopped:
-		if lacks == "" {
-			lacks = tell(p.Details)
-		}
-		return lacks, true
+		return cmp.Or(lacks, tell(p.Details)), true
 	case graph.PrinterIdle, graph.PrinterProcessing:
 		return blocked, blocked != "" || !p.AcceptingJobs
 	}
@@ -117,9 +115,7 @@ func tell(details []string, lists ...map[string]string) string {
 	for _, d := range details {
 		text := ""
 		for _, list := range lists {
-			if text == "" {
-				text = list[d]
-			}
+			text = cmp.Or(text, list[d])
 		}
 		if len(lists) == 0 && d != "none" && d != "other" {
 			text = apart(d)

@@ -161,7 +161,7 @@ func (p *People) finish(ctx context.Context, w identity, how Erasure) (canceled 
 			ErrUnfinished, terminal.Counted(acted, "job"))
 	case len(waiting) == 0:
 		return 0, nil
-	case !how.CancelHeld || p.Cancel == nil:
+	case !how.CancelHeld, p.Cancel == nil:
 		return 0, fmt.Errorf("%w: %d; let them be released, or have those that are held aborted with --cancel-held while "+
 			"the daemon runs", ErrUnfinished, len(waiting))
 	}

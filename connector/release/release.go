@@ -265,7 +265,7 @@ func (r *Releaser) untilDone(ctx context.Context, o Order, s stored, at *destina
 	for {
 		rec, err, resumed := s.rec, job.ErrBusy, false
 		switch {
-		case s.rev == 0 || rec.State.Final():
+		case s.rev == 0, rec.State.Final():
 			return rec, nil
 		case rec.State.Intent():
 			err := r.effects.Resume(ctx, rec, s.rev, time.Time{})

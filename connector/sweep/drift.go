@@ -44,9 +44,6 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 		return
 	}
 	d.last = now
-	if d.queues == nil {
-		d.queues = map[string]bool{}
-	}
 	for _, q := range s.list {
 		is, why, err := s.drifting(ctx, q, now)
 		if err != nil {
@@ -61,11 +58,7 @@ func (s *Sweeper) lookForDrift(ctx context.Context, now time.Time) {
 			s.log.Info("queue is ours again", zap.String("queue", q.Name))
 		}
 		d.queues[q.Name] = is
-		value := 0.0
-		if is {
-			value = 1
-		}
-		s.metrics.drift.WithLabelValues(q.Name).Set(value)
+		s.metrics.drift.WithLabelValues(q.Name).Set(map[bool]float64{true: 1}[is])
 	}
 }
 

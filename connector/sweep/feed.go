@@ -81,9 +81,6 @@ func (u *unknowns) next() {
 func (u *unknowns) stored(task string, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tasks == nil {
-		u.tasks = map[string]unknown{}
-	}
 	u.tasks[task] = unknown{stored: now, sweepNumber: u.sweepNumber}
 }
 
@@ -92,9 +89,6 @@ func (u *unknowns) stored(task string, now time.Time) {
 func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tasks == nil {
-		u.tasks = map[string]unknown{}
-	}
 	t, seen := u.tasks[task]
 	if !seen {
 		t.stored = now
@@ -104,9 +98,7 @@ func (u *unknowns) due(task string, b backlog, now time.Time) bool {
 	due := b.idle || (seen && (b.from.IsZero() || b.from.After(t.stored)))
 	if due {
 		t.fed++
-		if t.fed > feedsOften && t.fed%feedSeldom != 0 {
-			due = false
-		}
+		due = t.fed <= feedsOften || t.fed%feedSeldom == 0
 	}
 	if due {
 		t.stored = now

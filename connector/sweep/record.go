@@ -52,7 +52,7 @@ func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
 		return err
 	}
 	switch {
-	case rev == 0 || rec.State.Final():
+	case rev == 0, rec.State.Final():
 		return nil
 	case rec.State.Intent():
 		err = s.effects.Resume(ctx, rec, rev, time.Time{})

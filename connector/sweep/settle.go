@@ -257,7 +257,7 @@ func (s *Sweeper) endAtPrinter(ctx context.Context, r *reservation, p *atPrinter
 	case saw.state == paper.Canceled:
 		how := quota.Refund{Permille: refunds.Canceled, PerDay: refunds.PerDay, Why: "canceled at the printer"}
 		_, err = s.refund(ctx, r, how, now)
-	case saw.state != "" || late: // what may have printed is spent
+	case saw.state != "", late: // what may have printed is spent
 		err = s.spend(ctx, r, now)
 	}
 	return saw, err

@@ -177,7 +177,8 @@ func New(o Options) *Sweeper {
 		trigger: o.Trigger, policy: o.Policy, queues: printer.NewQueues(o.Queues), list: o.Queues, devices: o.Devices,
 		evaluator: o.Evaluator, effects: o.Effects, inflight: o.Inflight, arrivals: o.Arrivals, clock: o.Clock,
 		instance: o.Instance, metrics: newMetrics(o.Registerer, o.Queues, o.Devices), log: o.Logger, kick: make(chan struct{}, 1),
-		drifted: drift{since: time.Now()}, listed: map[string]time.Time{},
+		drifted: drift{since: time.Now(), queues: map[string]bool{}}, listed: map[string]time.Time{},
+		unknown: unknowns{tasks: map[string]unknown{}},
 	}
 }
 
@@ -221,7 +222,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 // resign resets what the next sweeping replica has to find out itself.
 func (s *Sweeper) resign() {
 	s.metrics.reset(s.list)
-	s.drifted = drift{since: s.drifted.since}
+	s.drifted = drift{since: s.drifted.since, queues: map[string]bool{}}
 }
 
 // Sweep does one sweep: it feeds unknown tasks into the stream, resumes intents without an
@@ -298,7 +299,7 @@ func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[gra
 		q, _ := s.queues.At(e.Printer)
 		warn := s.clock.Heard() && dueWarning(e, q, now)
 		switch {
-		case warn || e.State.Intent() || s.expired(e.State, e.HoldUntil) || (listed != nil && !listed[e.Ref]):
+		case warn, e.State.Intent(), s.expired(e.State, e.HoldUntil), (listed != nil && !listed[e.Ref]):
 			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
 		case listed != nil:
 			waiting = append(waiting, e)

@@ -79,7 +79,7 @@ func (a Amount) Times(n int64) (Amount, error) {
 func ParseAmount(text string) (Amount, error) {
 	digits, negative := strings.CutPrefix(text, "-")
 	whole, part, point := strings.Cut(digits, ".")
-	if whole == "" || (point && part == "") || len(part) > 6 || !allDigits(whole) || !allDigits(part) {
+	if whole == "" || (point && part == "") || len(part) > 6 || !allDigits(whole+part) {
 		return 0, ErrAmount
 	}
 	n, err := strconv.ParseInt(whole+part+strings.Repeat("0", 6-len(part)), 10, 64)

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -75,9 +76,7 @@ func (s *State) bucketFor(c *Claim, now time.Time) (b *bucket, since time.Time, 
 	if s.Buckets == nil {
 		s.Buckets = map[string]*bucket{}
 	}
-	if b = s.Buckets[name]; b == nil {
-		b = &bucket{Start: start}
-	}
+	b = cmp.Or(s.Buckets[name], &bucket{Start: start})
 	since = start
 	switch {
 	case b.Start.After(end):

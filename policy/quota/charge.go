@@ -40,7 +40,7 @@ func (c *Charge) Check() error {
 	switch {
 	case c.Amount < 0:
 		return fmt.Errorf("%w: the amount is negative", ErrCharge)
-	case c.Job == "" || len(c.Job) > 256 || strings.ContainsAny(c.Job, "\x00\n"), c.Attempt == "" || len(c.Attempt) > 256:
+	case c.Job == "", len(c.Job) > 256, strings.ContainsAny(c.Job, "\x00\n"), c.Attempt == "", len(c.Attempt) > 256:
 		return fmt.Errorf("%w: the name of the job or of the attempt is empty, too long or has control characters", ErrCharge)
 	case len(c.Claims) == 0:
 		return fmt.Errorf("%w: it has no claims", ErrCharge)

@@ -166,7 +166,7 @@ func (s *State) unspend(amount Amount, now time.Time) error {
 func (s *State) Restore(c *Charge, before *Reservation) (Entry, error) {
 	r := s.Reservations[c.Job]
 	switch {
-	case r == nil || r.Attempt != c.Attempt:
+	case r == nil, r.Attempt != c.Attempt:
 		return Entry{}, nil
 	case before == nil:
 		return r.entry(Voided, r.Amount), s.end(r, r.Amount)

@@ -176,9 +176,8 @@ func (cl *call) again(ctx context.Context, e *Error) bool {
 		return !errors.As(e.Err, &ae) || !ae.Permanent()
 	case e.Status == http.StatusTooManyRequests:
 		return true
-	case e.fate == lost:
-		return cl.op.repeatable()
-	case e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusHTTPVersionNotSupported:
+	case e.fate == lost,
+		e.Status >= 500 && e.Status != http.StatusNotImplemented && e.Status != http.StatusHTTPVersionNotSupported:
 		return cl.op.repeatable()
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,13 +136,10 @@ func (r *DocumentReader) allowed(u *url.URL) bool {
 	if u.Scheme != "https" {
 		return false
 	}
-	for _, h := range r.o.Hosts {
+	return slices.ContainsFunc(r.o.Hosts, func(h string) bool {
 		h = strings.ToLower(h)
-		if host == h || (strings.HasPrefix(h, ".") && strings.HasSuffix(host, h)) {
-			return true
-		}
-	}
-	return false
+		return host == h || (strings.HasPrefix(h, ".") && strings.HasSuffix(host, h))
+	})
 }
 
 // ReadAt implements io.ReaderAt. Its errors never contain the address.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -68,12 +69,8 @@ func validTenant(s string) bool {
 
 // endpoint parses a base URL to which secrets or tokens are sent.
 func endpoint(key, value, standard string) (url.URL, error) {
-	if value == "" {
-		value = standard
-	}
-	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
-		u.RawPath != "" {
+	u, err := url.Parse(cmp.Or(value, standard))
+	if err != nil || u.Host == "" || *u != (url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}) {
 		return url.URL{}, fmt.Errorf("%s must be a plain URL as %s", key, standard)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {

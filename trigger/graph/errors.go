@@ -95,9 +95,7 @@ func (e *Error) Unavailable() bool {
 	switch {
 	case e.Status == http.StatusTooManyRequests || e.Status >= 500:
 		return true
-	case e.Status != 0 && e.fate != lost:
-		return false
-	case e.fate == refused || e.fate == garbled || errors.Is(e.Err, context.Canceled):
+	case e.Status != 0 && e.fate != lost, e.fate == refused, e.fate == garbled, errors.Is(e.Err, context.Canceled):
 		return false
 	case errors.As(e.Err, &ae):
 		return !ae.Permanent()

@@ -173,7 +173,7 @@ func defaults(can graph.Capabilities, there graph.Defaults) graph.Defaults {
 		{&d.Quality, &there.Quality, can.Qualities, "medium"},
 	} {
 		switch {
-		case *w.there != "" || len(w.from) == 0:
+		case *w.there != "", len(w.from) == 0:
 		case slices.Contains(w.from, w.like):
 			*w.to = w.like
 		default:

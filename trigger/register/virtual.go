@@ -257,7 +257,7 @@ func (pr *Provisioner) readShare(ctx context.Context, v *VirtualPrinter) error {
 	}
 	v.ShareID, v.ToGrant = shares[0].ID, nil
 	switch {
-	case len(v.ShareWith) == 0 || shares[0].Everyone:
+	case len(v.ShareWith) == 0, shares[0].Everyone:
 		return nil
 	case slices.Contains(v.ShareWith, Everyone):
 		v.ToGrant = []string{Everyone}

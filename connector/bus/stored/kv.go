@@ -149,12 +149,7 @@ func ValidSubject(s string) bool {
 	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return false
 	}
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == '*' || c == '>' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == '*' || c == '>' || c >= 0x7f })
 }
 
 // Forget removes the keys that match filter and every trace that they were there.

@@ -31,7 +31,7 @@ func readSecret(what, key, name string, most int) (string, error) {
 		return "", fmt.Errorf("read %s: %s: %w", what, name, wrong)
 	case text == "":
 		return "", fmt.Errorf("read %s: %s is empty or can't be read", what, name)
-	case n > most || strings.ContainsAny(text, "\n\r") || err != nil:
+	case n > most, strings.ContainsAny(text, "\n\r"), err != nil:
 		return "", fmt.Errorf("read %s: %s must hold its value and nothing else", what, name)
 	}
 	return text, nil
