@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 // checkAddress checks what --url was given.
 func checkAddress(base, example string) error {
 	u, err := url.Parse(base)
-	if err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https") {
+	if err == nil && u.Hostname() != "" && slices.Contains([]string{"http", "https"}, u.Scheme) {
 		return nil
 	}
 	if host, port, err := net.SplitHostPort(base); err == nil && host != "" && port != "" && !strings.Contains(base, "/") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -153,13 +154,8 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke", Short: "End a badge, or all of a person", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n := 0
-			for _, given := range []bool{w.ID != "", w.Owner != "", w.KeyID != "", number} {
-				if given {
-					n++
-				}
-			}
-			if n != 1 {
+			given := []bool{w.ID != "", w.Owner != "", w.KeyID != "", number}
+			if len(slices.DeleteFunc(given, func(is bool) bool { return !is })) != 1 {
 				return usageError{errors.New("give one of --id, --owner, --number and --key")}
 			}
 			if err := personFlag("owner", &w.Owner); err != nil {

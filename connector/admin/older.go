@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,18 +39,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	q := at.Query()
-	var unknown []string
-	for name := range q {
-		if !slices.Contains(strings.Split(list, ", "), name) {
-			unknown = append(unknown, name)
-		}
-	}
+	known := strings.Split(list, ", ")
+	unknown := slices.DeleteFunc(slices.Sorted(maps.Keys(q)), func(name string) bool { return slices.Contains(known, name) })
 	if slices.Equal(unknown, []string{"limit"}) && in == nil {
 		q.Del("limit")
 		at.RawQuery = q.Encode()
 		return c.send(ctx, method, at.String(), nil, out)
 	}
-	slices.Sort(unknown)
 	return c.older(ctx, "unknown parameter "+strings.Join(unknown, ", "))
 }
 

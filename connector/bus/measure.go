@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/bus/write"
 	"pullprint/connector/store"
+	"pullprint/trigger/wait"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -22,8 +23,6 @@ const MeasureEvery = 15 * time.Second
 // replicas share, so all of them tell the same. What can't be measured is left as it
 // was, and is said once.
 func (b *Bus) Measure(ctx context.Context) error {
-	tick := time.NewTicker(MeasureEvery)
-	defer tick.Stop()
 	failing := false
 	for {
 		err := b.measure(ctx)
@@ -36,10 +35,8 @@ func (b *Bus) Measure(ctx context.Context) error {
 			b.log.Info("store measured again")
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		if err := wait.Sleep(ctx, MeasureEvery); err != nil {
+			return err
 		}
 	}
 }

@@ -2,6 +2,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func OwnerName(ctx context.Context, d Finder, owner, name string) (checked, warn
 	switch found, ok, err := d.User(ctx, owner); {
 	case err != nil:
 		return "", "Entra could not be asked whether the owner has that user name; it was left out", nil
-	case ok && found.UserPrincipalName != "" && !strings.EqualFold(found.UserPrincipalName, name):
+	case ok && !strings.EqualFold(cmp.Or(found.UserPrincipalName, name), name):
 		return "", "", fmt.Errorf("%w: user_principal_name is not the user name that the owner has in Entra; correct it or "+
 			"the owner, or leave it out", job.ErrInvalid)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,12 +114,11 @@ func (ds *diagnostics) resolves(ctx context.Context, host string) bool {
 			return false
 		}
 	}
-	for _, a := range list {
-		if ip, err := netip.ParseAddr(a); err == nil && !ip.IsPrivate() && !ip.IsLoopback() {
-			return true
-		}
+	public := func(a string) bool {
+		ip, err := netip.ParseAddr(a)
+		return err == nil && !ip.IsPrivate() && !ip.IsLoopback()
 	}
-	if ds.live.IsZero() && ds.dial == nil {
+	if !slices.ContainsFunc(list, public) && ds.live.IsZero() && ds.dial == nil {
 		ds.say("public url", Warning, host+" is a private address here: "+strings.Join(list, ", "),
 			"look it up in the public DNS: Graph finds that one")
 	}

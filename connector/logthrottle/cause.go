@@ -15,10 +15,14 @@ func isCause(level zapcore.Level, fields []zapcore.Field) bool {
 	}
 	ofJob := false
 	for i := range fields {
-		if fields[i].Type == zapcore.ErrorType && fields[i].Key == "error" {
-			return true
+		switch fields[i].Key {
+		case "error":
+			if fields[i].Type == zapcore.ErrorType {
+				return true
+			}
+		case "job", "task":
+			ofJob = true
 		}
-		ofJob = ofJob || fields[i].Key == "job" || fields[i].Key == "task"
 	}
 	return level >= zapcore.WarnLevel && !ofJob
 }

@@ -308,20 +308,16 @@ func (t *Tester) cancel(ctx context.Context, person Printing, ref graph.Ref, why
 
 // await waits until the record of the job says how it ended.
 func (t *Tester) await(ctx context.Context, ref graph.Ref) error {
-	look := time.NewTicker(selfTestLook)
-	defer look.Stop()
 	for {
-		e, ok := t.index.Lookup(ref)
+		e, _ := t.index.Lookup(ref)
 		switch {
-		case ok && e.State == job.Aborted && e.Reason == reasons.SelfTest:
+		case e.State == job.Aborted && e.Reason == reasons.SelfTest:
 			return nil
-		case ok && (e.State.Final() || e.State == job.Held):
+		case e.State.Final(), e.State == job.Held:
 			return fmt.Errorf("its job was decided otherwise: it is %s", e.State)
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, selfTestLook) != nil {
 			return fmt.Errorf("its job was not heard of, or not decided, within %s: look at `pullprint doctor`", selfTestWithin)
-		case <-look.C:
 		}
 	}
 }

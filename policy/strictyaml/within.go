@@ -188,9 +188,7 @@ func fold(src string, indent int) (n, newlines int) {
 	i := 0
 	for {
 		if indent < 0 {
-			for i < len(src) && (src[i] == ' ' || src[i] == '\t') {
-				i++
-			}
+			i += blanks(src[i:])
 		}
 		if i >= len(src) || src[i] != '\n' {
 			return n, newlines
@@ -200,11 +198,14 @@ func fold(src string, indent int) (n, newlines int) {
 		if indent >= 0 {
 			i = skipIndent(src, i, indent)
 		} else {
-			i += len(src[i:]) - len(strings.TrimLeft(src[i:], " \t"))
+			i += blanks(src[i:])
 		}
 		n = i
 	}
 }
+
+// blanks is how many spaces and tabs a text begins with.
+func blanks(s string) int { return len(s) - len(strings.TrimLeft(s, " \t")) }
 
 // indentOf is the indentation of the first line with anything in it.
 func indentOf(src string) int {

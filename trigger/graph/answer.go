@@ -84,12 +84,11 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // read reads an answer; nil means success.
 func (cl *call) read(resp *http.Response) *Error {
-	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode >= 300 &&
-		resp.StatusCode < 400 {
+	if to := resp.Header.Get("Location"); cl.location != nil && to != "" && resp.StatusCode/100 == 3 {
 		*cl.location = to
 		return nil
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if resp.StatusCode/100 != 2 {
 		return cl.refusal(resp)
 	}
 	if cl.later != nil {
