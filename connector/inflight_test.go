@@ -22,6 +22,7 @@ import (
 	"pullprint/policy"
 	"pullprint/trigger/graph"
 	"pullprint/trigger/graph/graphtest"
+	"pullprint/trigger/racetest"
 )
 
 // counting makes a policy that has pages counted when a job comes.
@@ -80,6 +81,7 @@ func (w *world) deadLetters(t testing.TB) (list []arrival.DeadLetter) {
 // letter before anything is done about it, the sweep leaves it alone, and what came
 // with it is held.
 func TestDocumentThatKillsTheProcess(t *testing.T) {
+	racetest.Skip(t, "one life after the other")
 	bustest.Virtual(t, func(t *testing.T) {
 		w := newWorld(t, bustest.Open(t), graphtest.Calm())
 		bad, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
