@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -127,4 +128,15 @@ func (r *Releaser) suitable(
 		d.Remedy = "Go to " + others + ": your job is still waiting."
 	}
 	return d
+}
+
+// keep leaves a job held; only the audit tells of it.
+func (r *Releaser) keep(ctx context.Context, o Order, rec job.Record, d decision.Decision) (job.Record, error) {
+	d.ID = decision.KeepID(d.ID, o.At)
+	rec.Decision = d
+	if err := r.effects.Publish(ctx, &rec); err != nil {
+		return rec, err
+	}
+	r.effects.Report(&rec, o.At)
+	return rec, nil
 }

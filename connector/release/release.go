@@ -343,14 +343,3 @@ func (r *Releaser) read(ctx context.Context, ref graph.Ref) (graph.Job, error) {
 	defer cancel()
 	return r.effects.ReadJob(ctx, ref)
 }
-
-// keep leaves a job held; only the audit tells of it.
-func (r *Releaser) keep(ctx context.Context, o Order, rec job.Record, d decision.Decision) (job.Record, error) {
-	d.ID = decision.KeepID(d.ID, o.At)
-	rec.Decision = d
-	if err := r.effects.Publish(ctx, &rec); err != nil {
-		return rec, err
-	}
-	r.effects.Report(&rec, o.At)
-	return rec, nil
-}
