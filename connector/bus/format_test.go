@@ -83,6 +83,28 @@ func TestFormatSteps(t *testing.T) {
 	}
 }
 
+// When another replica stores a format at the same time, that one counts: what it has done is not done again.
+func TestFormatOfAnother(t *testing.T) {
+	b := bustest.Open(t)
+	again := false
+	err := bus.Upgrade(t.Context(), b,
+		bus.Step(2, "badges get an end", 1, func(ctx context.Context, b *bus.Bus) error {
+			_, rev, err := b.State().Get(ctx, "format")
+			if err != nil {
+				return err
+			}
+			mustSet(t, b.State(), "format", `{"format":3,"readable_by":1}`, rev, 0)
+			return nil
+		}),
+		bus.Step(3, "keys change", 1, func(context.Context, *bus.Bus) error { again = true; return nil }))
+	if err != nil || again {
+		t.Errorf("%v; the step of the other is done again: %t", err, again)
+	}
+	if value, _, err := b.State().Get(t.Context(), "format"); err != nil || !strings.Contains(string(value), `"format":3`) {
+		t.Errorf("%s, %v", value, err)
+	}
+}
+
 // A step that older programs can't live with waits until no other replica runs.
 func TestFormatWaitsForOthers(t *testing.T) {
 	url := bustest.External(t)
