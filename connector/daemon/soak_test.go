@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	soakJobs = flag.Int("soak.jobs", 0, "how many jobs TestSoak plays; 0: it is left out")
-	soakFor  = flag.Duration("soak.for", 24*time.Hour, "the virtual time in which they come")
+	soakFor  = flag.Duration("soak.for", 0, "the virtual time that TestSoak plays, at least 24m; 0: it is left out")
+	soakJobs = flag.Int("soak.jobs", 500, "how many jobs come in it")
 )
 
 const (
@@ -74,8 +74,8 @@ func measure(t *testing.T) usage {
 // TestSoak plays a day, or as much as is asked for: people print to both queues and release at a device,
 // some print too much. Heap, goroutines and descriptors do not grow once as many records go as come.
 func TestSoak(t *testing.T) {
-	if *soakJobs == 0 {
-		t.Skip("it takes long: -soak.jobs 1000000")
+	if *soakFor == 0 {
+		t.Skip("it takes long: -soak.for 24h -soak.jobs 1000000")
 	}
 	bustest.Virtual(t, func(t *testing.T) {
 		s := newSoak(t)

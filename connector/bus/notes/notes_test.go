@@ -14,8 +14,8 @@ import (
 func slotOf(key, value int, body []byte) []byte {
 	raw := make([]byte, slotSize)
 	copy(raw[headerSize:], body)
-	binary.LittleEndian.PutUint16(raw[0:], uint16(key))   //nolint:gosec // of a test
-	binary.LittleEndian.PutUint16(raw[2:], uint16(value)) //nolint:gosec // of a test
+	binary.LittleEndian.PutUint16(raw[0:], uint16(key))
+	binary.LittleEndian.PutUint16(raw[2:], uint16(value))
 	binary.LittleEndian.PutUint32(raw[4:], crc32.ChecksumIEEE(raw[headerSize:]))
 	return raw
 }
