@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,6 +67,25 @@ func TestSignedIn(t *testing.T) {
 			if !errors.Is(err, c.err) || len(out.Released) != c.want || len(out.Kept)+len(out.Aborted) != 0 {
 				t.Errorf("%s: %+v, %v; want %d released, %v", c.name, out, err, c.want, c.err)
 			}
+		}
+		sent := func(person, device string, since time.Time) (refs []graph.Ref) {
+			recs, err := l.release.Sent(l.ctx, person, device, since)
+			if err != nil {
+				t.Error(err)
+			}
+			for i := range recs {
+				refs = append(refs, recs[i].Ref)
+			}
+			return refs
+		}
+		if got := sent(strangerID, "hq-2-west", now.Add(-time.Second)); !slices.Equal(got, []graph.Ref{second}) {
+			t.Errorf("the colleague had %v released", got)
+		}
+		if got := sent(studentID, "hq-2-west", now.Add(-time.Second)); len(got) != 3 {
+			t.Errorf("%v were released", got)
+		}
+		if got := slices.Concat(sent(studentID, "hq-2-east", now.Add(-time.Second)), sent(studentID, "hq-2-west", time.Now())); got != nil {
+			t.Errorf("elsewhere, or later: %v", got)
 		}
 		for ref, actor := range map[graph.Ref]string{first: "", second: strangerID, third: ""} {
 			id := graphtest.JobID(ref)

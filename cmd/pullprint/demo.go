@@ -103,7 +103,7 @@ queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 24h}
   - {printer_id: %s, name: Poster, mode: direct}
 devices:
-  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token}
+  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token, location: "HQ, 2nd floor", phone: true}
   - {id: hq-2-east, printer_id: %s, queues: [Follow-Me]}
 policy: {file: policy.yaml}
 badges: {key_file: badge-key}

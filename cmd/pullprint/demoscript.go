@@ -75,7 +75,11 @@ func (p *presenter) morning(ctx context.Context) error {
 	if err := p.atTheDevices(ctx); err != nil {
 		return err
 	}
-	p.next()
+	link, err := admin.NewClient("http://"+p.at.admin, demoAdminToken).DeviceLink(ctx, "hq-2-west")
+	if err != nil {
+		return fmt.Errorf("link of a device: %w", err)
+	}
+	p.next(link.URL)
 	if p.once {
 		return nil
 	}

@@ -55,6 +55,8 @@ var printed = map[string][]any{
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
 	"sessionsEnd":          {admin.SessionsEnded{}},
+	"devicesList":          {[]admin.DeviceEntry{}},
+	"writeSheets":          {[]deviceURL{}},   // of devices qr
 	"print":                {[]countedFile{}}, // of pages
 	"quotaShow":            {evaluate.AccountStatus{}},
 	"quotaSet":             {evaluate.AccountStatus{}},

@@ -154,7 +154,8 @@ See it work, with no account and no network:  pullprint demo`,
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
 	verbs(root,
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),
-		jobsCommand(), badgeCommand(), quotaCommand(), noticesCommand(), registerCommand(), doctorCommand(),
+		jobsCommand(), badgeCommand(), devicesCommand(), quotaCommand(), noticesCommand(), registerCommand(),
+		doctorCommand(),
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
 		acceptLossCommand(), privacyCommand(), sessionsCommand(), versionCommand(), manCommand(),
 	)

@@ -189,7 +189,8 @@ func (p *presenter) await(ctx context.Context) error {
 	}
 }
 
-func (p *presenter) next() {
+// next says what can be done now; link is that of the sheet at hq-2-west.
+func (p *presenter) next(link string) {
 	p.mu.Lock()
 	n := p.counts
 	held := terminal.Counted(n["hold"], "job")
@@ -212,11 +213,12 @@ The student's photos are still waiting, and cost more than is left. Now try:
   open the station above, sign it in with its token, and show badge 1003
   open the console above, and look at a job's trace
   sign in as student at the page above, and see what waits, what is left and why
+  scan the sheet at hq-2-west, by opening %[5]s
   go run ./cmd/pullprint policy explain Follow-Me/6 --config %[1]s/config.yaml
   curl -s -H 'Authorization: Bearer %[2]s' http://%[3]s/v1/jobs
   curl -s http://%[4]s/metrics | grep pullprint_decisions_total
   send jobs of your own, or make Graph hostile, on the simulator's page above
 
 Ctrl-C ends the demo.
-`, p.dir, demoAdminToken, p.at.admin, p.at.metrics)
+`, p.dir, demoAdminToken, p.at.admin, p.at.metrics, link)
 }

@@ -70,7 +70,9 @@ type Deps struct {
 	Tokens *access.Tokens
 	// Sessions are those of people who signed in with Entra, if they can; nil when nobody has one.
 	Sessions *access.Sessions
-	Health   *health.Checks
+	// Phones makes the links of devices; nil when nobody signs in with Entra.
+	Phones Phones
+	Health *health.Checks
 	// TellUsage sets the gauges of a comparison with Graph's own report.
 	TellUsage func(u sweep.UsageDay, now time.Time)
 	Queues    []printer.Queue
@@ -174,6 +176,8 @@ func routes() []route {
 		changes("PUT", "/v1/delegations", forOperate, "delegate", (*API).putDelegation),
 		changes("DELETE", "/v1/delegations", forOperate, "undelegate", (*API).removeDelegation),
 		reads("/v1/devices", forRead, (*API).listDevices),
+		reads("/v1/devices/{device}/link", forOperate, (*API).showLink),
+		changes("POST", "/v1/devices/{device}/link", forAdmin, "renew-link", (*API).renewLink),
 		reads("/v1/decisions", forRead, (*API).listDecisions),
 		reads("/v1/dead", forRead, (*API).listDead),
 		reads("/v1/audit", forAdmin, (*API).listActions),

@@ -83,6 +83,8 @@ var matrix = map[string]string{
 	"PUT /v1/delegations":                   "operate admin",
 	"DELETE /v1/delegations":                "operate admin",
 	"GET /v1/devices":                       "read operate admin",
+	"GET /v1/devices/{device}/link":         "operate admin",
+	"POST /v1/devices/{device}/link":        "admin",
 	"GET /v1/decisions":                     "read operate admin",
 	"GET /v1/dead":                          "read operate admin",
 	"GET /v1/audit":                         "admin",
@@ -241,6 +243,8 @@ var samples = map[string][]any{
 	"PUT /v1/delegations":              {full[delegation.Delegation]()},
 	"DELETE /v1/delegations":           {full[DelegationList]()},
 	"GET /v1/devices":                  {full[DeviceList]()},
+	"GET /v1/devices/{device}/link":    {full[DeviceLink]()},
+	"POST /v1/devices/{device}/link":   {full[DeviceLink]()},
 	"GET /v1/decisions":                {full[DecisionList]()},
 	"GET /v1/dead":                     {full[DeadList]()},
 	"GET /v1/audit":                    {full[ActionList]()},
@@ -270,6 +274,7 @@ var bodies = map[string]any{
 	"DELETE /v1/delegations":                full[delegationBody](),
 	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
 	"POST /v1/people/{user}/end-sessions":   full[endSessionsBody](),
+	"POST /v1/devices/{device}/link":        full[renewLinkBody](),
 }
 
 // full is a value with every member set.

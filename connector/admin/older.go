@@ -60,3 +60,12 @@ func (c *Client) older(ctx context.Context, what string) error {
 	return fmt.Errorf("the daemon is older than this program%s, and can't do this (%s): "+
 		"upgrade it, or use the program of its version", version, what)
 }
+
+// olderRoute is the error of a call of a route: that of an older daemon when it does not know the route.
+func (c *Client) olderRoute(ctx context.Context, err error, route string) error {
+	var p *Problem
+	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
+		return c.older(ctx, route)
+	}
+	return err
+}

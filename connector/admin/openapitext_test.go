@@ -121,7 +121,14 @@ var operations = map[string]operation{
 	"DELETE /v1/delegations": {
 		summary: "End a delegation.", body: delegationBody{}, required: []string{"owner", "to"}, answer: DelegationList{},
 	},
-	"GET /v1/devices":   {summary: "The configured devices.", answer: DeviceList{}},
+	"GET /v1/devices": {summary: "The configured devices.", answer: DeviceList{}},
+	"GET /v1/devices/{device}/link": {
+		summary: "The link by which phones reach a device, as its sheet shows it.", answer: DeviceLink{},
+	},
+	"POST /v1/devices/{device}/link": {
+		summary: "Make a new link for a device: that of its old sheet is valid no longer.", body: renewLinkBody{},
+		answer: DeviceLink{},
+	},
 	"GET /v1/decisions": {summary: "Decisions, oldest first.", query: []object{since, limit}, answer: DecisionList{}},
 	"GET /v1/dead":      {summary: "Tasks that were given up, and why.", query: []object{since, limit}, answer: DeadList{}},
 	"GET /v1/audit": {

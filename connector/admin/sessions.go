@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"pullprint/connector/directory"
 	"pullprint/trigger/graph"
@@ -54,9 +53,5 @@ func (a *API) endSessions(r *request) (any, error) {
 func (c *Client) EndSessions(ctx context.Context, user, note string) (out SessionsEnded, err error) {
 	path := personPath(user) + "/end-sessions"
 	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, path, endSessionsBody{note}, &out)
-	var p *Problem
-	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
-		return out, c.older(ctx, "POST /v1/people/{user}/end-sessions")
-	}
-	return out, err
+	return out, c.olderRoute(ctx, err, "POST /v1/people/{user}/end-sessions")
 }

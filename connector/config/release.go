@@ -84,6 +84,7 @@ func (k *checker) device(at string, d printer.Device) {
 	if d.UnknownState != "" {
 		k.oneOf(at+".unknown_state", d.UnknownState, printer.UnknownRelease, printer.UnknownKeep)
 	}
+	k.phone(at+".phone", d.Phone)
 	k.refuse(len(d.Queues) == 0, at+".queues", "list the pull queues whose jobs it may release",
 		"%s.queues is missing or empty", at)
 	var names []string
@@ -101,6 +102,14 @@ func (k *checker) device(at string, d printer.Device) {
 		case k.c.Queues[i].Mode == printer.ModeDirect:
 			k.add(path, "name a pull queue; a direct one prints where it was sent", "%s is a direct queue", path)
 		}
+	}
+}
+
+// phone checks whether jobs are released at a device by phone.
+func (k *checker) phone(at string, p printer.Phone) {
+	if p != printer.PhoneOff {
+		k.oneOf(at, string(p), string(printer.PhoneLink), "false", string(printer.PhoneCode))
+		k.refuse(!k.doc.Has("sign_in"), at, "set sign_in, or leave phone out", "%s without sign_in: nobody could sign in by phone", at)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/station"
@@ -55,10 +56,11 @@ type Jobs interface {
 type Deps struct {
 	Site    *view.Site
 	Callers *signin.Pages
-	// Station are the pages beside the printers, Own those of a person's own; Own is nil when people
-	// can't sign in.
+	// Station are the pages beside the printers, Own those of a person's own, and At those of the devices on
+	// phones; the latter are nil when people can't sign in.
 	Station *station.Pages
 	Own     *own.Pages
+	At      *at.Pages
 
 	// API does what a caller asks for beyond Jobs, in their name.
 	API      func(who access.Caller) *admin.Client
@@ -135,6 +137,9 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 	if p.Own != nil {
 		maps.Copy(routes, p.Own.Routes())
 	}
+	if p.At != nil {
+		maps.Copy(routes, p.At.Routes())
+	}
 	return routes
 }
 
@@ -144,6 +149,8 @@ func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 	if rest, ok := strings.CutPrefix(req.URL.Path, "/station/"); ok {
 		device, _, _ := strings.Cut(rest, "/")
 		home = station.Path(device)
+	} else if strings.HasPrefix(req.URL.Path, "/at/") {
+		home = "" // the address of the form has the link, and may have been made up
 	}
 	p.Site.Show(rw, http.StatusForbidden, "message", view.Page{
 		Title: "The form was not sent from this site", Home: home,

@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/job"
+	"pullprint/connector/phone"
 	"pullprint/connector/privacy"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
@@ -68,15 +69,16 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	if err != nil {
 		return err
 	}
+	phones := phone.New(d.bus.State(), registry, cfg.SignIn.PublicURL, cfg.Devices)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
 		Releaser: releaser, Taps: taps, Badges: registry,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
-		Tokens: tokens, Sessions: sessions, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
+		Tokens: tokens, Sessions: sessions, Phones: phones, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry})
+	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry, phones})
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}

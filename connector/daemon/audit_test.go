@@ -35,6 +35,7 @@ var changing = []struct{ method, path, route, body string }{
 	{"POST", "/v1/people/" + teacherID + "/export", "/v1/people/{user}/export", ``},
 	{"POST", "/v1/people/" + teacherID + "/end-sessions", "/v1/people/{user}/end-sessions", `{"note":"phone stolen"}`},
 	{"POST", "/v1/people/" + teacherID + "/erase", "/v1/people/{user}/erase", `{}`},
+	{"POST", "/v1/devices/hq-2-west/link", "/v1/devices/{device}/link", `{"note":"x"}`},
 	{"POST", "/v1/backup", "", ``},
 }
 
@@ -43,7 +44,7 @@ var changing = []struct{ method, path, route, body string }{
 func TestEveryChangeIsAudited(t *testing.T) {
 	racetest.Skip(t, "one request after the other")
 	bustest.Virtual(t, func(t *testing.T) {
-		s := opened(t, zap.NewNop())
+		s := officeWithPhones(t).opened(zap.NewNop())
 		defer s.end()
 		listed := map[string]bool{}
 		for _, c := range changing {

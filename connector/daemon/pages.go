@@ -3,11 +3,13 @@ package daemon
 import (
 	"pullprint/connector/access"
 	"pullprint/connector/console"
+	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/station"
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
+	"pullprint/connector/phone"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 )
@@ -21,6 +23,7 @@ type pageParts struct {
 	users    directory.Finder
 	taps     *tap.Taps // nil without badges, as badges
 	badges   *badge.Registry
+	phones   *phone.Devices
 }
 
 // openPages makes the pages for people: each package of them, and the console, which serves them all.
@@ -43,12 +46,14 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	stations, err := station.New(station.Deps{
 		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
 		Graph: d.graph, Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
-		Devices: cfg.Devices, Logger: log,
+		PhoneCode: parts.phones.Code,
+		Devices:   cfg.Devices, Logger: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	var mine *own.Pages
+	var phones *at.Pages
 	if parts.signIn != nil {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
@@ -57,12 +62,24 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 		if err != nil {
 			return nil, err
 		}
+		if phones, err = d.openPhonePages(site, callers, parts.phones); err != nil {
+			return nil, err
+		}
 	}
 	return console.New(console.Deps{
-		Site: site, Callers: callers, Station: stations, Own: mine, Jobs: api, Releaser: releaser,
+		Site: site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: api, Releaser: releaser,
 		API: api.ClientFor, Users: parts.users, Search: d.graph, Titles: cfg.Station.Titles, NoBadges: parts.badges == nil,
 		Recent: d.services.recent, Health: d.health, Held: d.index.Held, Failures: d.index.Failures,
 		Swept: d.jobs.Sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		DeviceEntries: api.DeviceEntries, Logger: log,
+	})
+}
+
+// openPhonePages makes the pages of devices on phones.
+func (d *daemon) openPhonePages(site *view.Site, callers *signin.Pages, phones *phone.Devices) (*at.Pages, error) {
+	cfg, log, releaser := d.o.Config, d.o.Logger, d.jobs.Releaser
+	return at.New(at.Deps{
+		Site: site, Callers: callers, Phones: phones, Releaser: releaser, SignedIn: tap.NewSignedIn(releaser, false, log),
+		Graph: d.graph, Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Help: cfg.Station.Help, Logger: log,
 	})
 }

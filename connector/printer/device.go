@@ -23,6 +23,28 @@ type Device struct {
 	// UnknownState is what is done with a job while Graph does not know the state of
 	// the printer: UnknownRelease, also when empty, or UnknownKeep.
 	UnknownState string `yaml:"unknown_state"`
+	// Phone says whether people may release their jobs there by phone.
+	Phone Phone `yaml:"phone"`
+}
+
+// Phone says whether people may release their jobs at a device by phone, with the link that its sheet shows
+// as a QR code.
+type Phone string
+
+// The values of Phone.
+const (
+	PhoneOff  Phone = ""
+	PhoneLink Phone = "true" // whoever has the link
+	PhoneCode Phone = "code" // whoever has the link, and reads a code off the device's station
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler: false is PhoneOff. It takes anything; which values
+// there are is checked with the configuration.
+func (p *Phone) UnmarshalText(text []byte) error {
+	if *p = Phone(text); *p == "false" {
+		*p = PhoneOff
+	}
+	return nil
 }
 
 // Place is what people are told to go to: where the device stands, if that is known, and its

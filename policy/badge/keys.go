@@ -109,3 +109,13 @@ const markLength = 12
 func (reg *Registry) GuessTag(text string) string {
 	return reg.keys.list[0].hash("tried", text)[:markLength]
 }
+
+// DeviceTags are keyed hashes of a text that a device of ours shows to people: by the current key, then by
+// the others. Whoever shows one knows the text and has it from us.
+func (reg *Registry) DeviceTags(text string) []string {
+	tags := make([]string, len(reg.keys.list))
+	for i, key := range reg.keys.list {
+		tags[i] = key.hash("device", text)
+	}
+	return tags
+}

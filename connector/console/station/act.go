@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +61,7 @@ func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
 		order := release.Order{Device: d.page.Device, Owner: owner, Asked: decision.AskedByStation, At: time.Now()}
 		if ref, one := formRef(req); one {
 			order.Jobs = []graph.Ref{ref}
-			order.Set = formVariant(req)
+			order.Set = view.Variant(req)
 		} else {
 			waiting, err := p.Releaser.Waiting(ctx, owner, d.page.Device)
 			if err != nil {
@@ -297,18 +296,6 @@ func refusals(s stationPage) (list []refusedJobs) {
 	}
 	slices.SortStableFunc(list, func(a, b refusedJobs) int { return cmp.Compare(b.Jobs, a.Jobs) })
 	return list
-}
-
-// formVariant is how the person wants a job printed; what is not a variant changes nothing.
-func formVariant(req *http.Request) policy.Settings {
-	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
-	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {
-		s.Copies = n
-	}
-	if !s.Variant(policy.Job{Copies: max(s.Copies, 1)}) {
-		return policy.Settings{}
-	}
-	return s
 }
 
 func formRef(req *http.Request) (graph.Ref, bool) {

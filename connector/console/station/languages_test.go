@@ -35,7 +35,7 @@ func saidHere(t *testing.T) map[string]bool {
 	keys := map[string]bool{}
 	templates, _ := filepath.Glob("../*/pages/*.html")
 	notices, _ := filepath.Glob("../../notify/templates/*")
-	for _, name := range slices.Concat(templates, notices) {
+	for _, name := range slices.Concat(templates, notices, []string{"../../phone/sheet.html"}) {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +45,9 @@ func saidHere(t *testing.T) map[string]bool {
 		}
 	}
 	code, _ := filepath.Glob("*.go")
-	for _, name := range append(code, "../view/words.go", "../../catalog/language.go", "../../catalog/reason.go") {
+	for _, name := range append(
+		code, "../view/words.go", "../../catalog/language.go", "../../catalog/reason.go", "../at/pages.go", "../at/jobs.go",
+	) {
 		if !strings.HasSuffix(name, "_test.go") {
 			saidInCode(t, name, keys)
 		}
@@ -83,10 +85,8 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 		t.Fatal(err)
 	}
 	add := func(e ast.Expr, all bool) {
-		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if text, err := strconv.Unquote(lit.Value); err == nil && (all || sentence.MatchString(text)) {
-				keys[text] = true
-			}
+		if text, ok := literal(e); ok && text != "" && (all || sentence.MatchString(text)) {
+			keys[text] = true
 		}
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -99,8 +99,14 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 				return f.Sel.Name != "Message" // of the console
 			}
 		case *ast.KeyValueExpr:
-			if k, ok := n.Key.(*ast.Ident); ok && k.Name == "Title" {
+			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "Button"}, k.Name) {
 				add(n.Value, true)
+			}
+		case *ast.ValueSpec:
+			if strings.HasPrefix(name, "../at/") {
+				for _, v := range n.Values {
+					add(v, false)
+				}
 			}
 		case *ast.AssignStmt:
 			add(n.Rhs[0], false)
@@ -118,6 +124,20 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 		}
 		return true
 	})
+}
+
+// literal is the text of a constant, which may be written in parts.
+func literal(e ast.Expr) (text string, ok bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		return text, e.Kind == token.STRING && err == nil
+	case *ast.BinaryExpr:
+		x, first := literal(e.X)
+		y, second := literal(e.Y)
+		return x + y, first && second
+	}
+	return "", false
 }
 
 // forAdministrators are texts for who sets a station up; those pages are English.

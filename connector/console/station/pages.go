@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"html/template"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -57,7 +58,10 @@ type Deps struct {
 	Visits   *Visits
 	Config   Config
 	Devices  []printer.Device
-	Logger   *zap.Logger
+	// PhoneCode is the code that a device's station shows to phones at a time, and for how much longer; empty
+	// for none. It is nil without phones.
+	PhoneCode func(device string, now time.Time) (code string, left time.Duration)
+	Logger    *zap.Logger
 }
 
 // Pages are the stations. They are set up with the tokens of readers.

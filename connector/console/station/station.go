@@ -91,6 +91,8 @@ type stationPage struct {
 	Enrolled  bool
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
+	// PhoneCode is what people type on their phones to show that they stand there.
+	PhoneCode string
 }
 
 // at is the device of the path and whether this browser is its station.
@@ -183,10 +185,22 @@ func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), view.Within)
 	defer cancel()
-	p.show(rw, http.StatusOK, "station", view.Page{
+	p.show(rw, http.StatusOK, "station", p.withCode(view.Page{
 		Title: "Show your badge", Refresh: idleAgain, Then: Path(device),
-		Data: stationPage{Device: device, Printer: p.readiness(ctx, device)},
-	})
+	}, stationPage{Device: device, Printer: p.readiness(ctx, device)}))
+}
+
+// withCode is the page that waits for a badge, with the code for phones if the device has one: it is loaded
+// again when that has changed.
+func (p *Pages) withCode(data view.Page, s stationPage) view.Page {
+	if p.PhoneCode != nil {
+		if code, left := p.PhoneCode(s.Device, time.Now()); code != "" {
+			s.PhoneCode = code[:3] + " " + code[3:]
+			data.Refresh = min(data.Refresh, int(left/time.Second)+1)
+		}
+	}
+	data.Data = s
+	return data
 }
 
 // stationAgain redirects a browser that loads the address of a form, as after a restart, to
@@ -206,10 +220,9 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 	if wrong != "" {
 		refresh = forgetAfter
 	}
-	p.show(rw, status, "station", view.Page{
+	p.show(rw, status, "station", p.withCode(view.Page{
 		Title: "Show your badge", Wrong: wrong, Refresh: refresh, Then: Path(device),
-		Data: stationPage{Device: device},
-	})
+	}, stationPage{Device: device}))
 }
 
 // readiness is whether a device can print.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,6 +18,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/cache"
 	"pullprint/connector/catalog"
+	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
 
@@ -173,4 +175,16 @@ func (s *Site) Fail(rw http.ResponseWriter, err error) {
 // Ref is the job that the address of a page names.
 func Ref(req *http.Request) graph.Ref {
 	return graph.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
+}
+
+// Variant is how a form wants a job printed; what is not a variant changes nothing.
+func Variant(req *http.Request) policy.Settings {
+	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
+	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {
+		s.Copies = n
+	}
+	if !s.Variant(policy.Job{Copies: max(s.Copies, 1)}) {
+		return policy.Settings{}
+	}
+	return s
 }

@@ -1,0 +1,350 @@
+package at
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"pullprint/connector/console/view"
+	"pullprint/connector/decision"
+	"pullprint/connector/job"
+	"pullprint/connector/job/paper"
+	"pullprint/connector/recovery"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
+	"pullprint/policy"
+	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
+	"pullprint/trigger/graph"
+)
+
+// sentFor is how long a page tells of jobs that were sent to the printer: long ones take minutes.
+const sentFor = 15 * time.Minute
+
+// A page with a job on its way loads itself again every againAfter seconds, for followFor after the release:
+// whoever stands there looks at the paper then.
+const (
+	againAfter = 5
+	followFor  = 2 * time.Minute
+)
+
+// jobsPage is what the page of a device shows.
+type jobsPage struct {
+	// Form is where the forms are sent, Again the page itself.
+	Place, Form, Again, Help string
+	// Who is the user name of the person.
+	Who     string
+	Printer release.Readiness
+	// Jobs are the person's own, Others those of people who let them.
+	Jobs     []line
+	Others   []others
+	Balances []release.BalanceText
+	// Prints is how many of Jobs are let go on when all are asked for, and Cost what these cost.
+	Prints int
+	Cost   quota.Amount
+	// Sent are jobs on their way, or at their end, at this printer.
+	Sent []sent
+	// Done is set after something was asked for; Printing is how many of these jobs are on their way.
+	Done     bool
+	Printing int
+	// Refused are the jobs that were asked for, do not print, and are not among those that wait.
+	Refused []refused
+}
+
+// lines are jobs of a page.
+type lines struct {
+	Lines []line
+	Page  view.Page
+}
+
+func part(list []line, of view.Page) lines { return lines{list, of} }
+
+// line is a job that waits.
+type line struct {
+	release.Quote
+	Title string
+	// Reason is why it was refused, or would be; its text is empty when it would not be.
+	Reason release.Reason
+	// Leaving is true of a job that is being sent; Printable when a press may print it as it is.
+	Leaving, Printable bool
+}
+
+// Value names the job in a form.
+func (l line) Value() string { return value(l.Ref) }
+
+// others are the jobs of an owner who lets the person release them.
+type others struct {
+	Name string
+	Jobs []line
+}
+
+// refused is a job that was asked for and does not print.
+type refused struct {
+	Title  string
+	Reason release.Reason
+}
+
+// sent is a job that was sent to the printer.
+type sent struct {
+	Title string
+	// Text is a key of the catalog, Look the state in whose colour it is shown.
+	Text string
+	Look job.State
+	ends bool
+}
+
+// value is how a form names a job; both ids have no space.
+func value(ref graph.Ref) string { return ref.Printer + " " + ref.Job }
+
+func refOf(value string) (graph.Ref, bool) {
+	printer, id, ok := strings.Cut(value, " ")
+	return graph.Ref{Printer: printer, Job: id}, ok && printer != "" && id != ""
+}
+
+// jobs shows what waits for the visitor.
+func (p *Pages) jobs(rw http.ResponseWriter, req *http.Request) {
+	v, ok := p.enter(rw, req)
+	if !ok || !p.present(rw, req, v) {
+		return
+	}
+	p.list(rw, req, v, nil, release.Outcome{})
+}
+
+// print releases the jobs that a form names. It goes on when the browser is gone: they may be on their way to
+// the printer.
+func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
+	v, ok := p.enter(rw, req)
+	if !ok || !p.readable(rw, req, v) || !p.present(rw, req, v) {
+		return
+	}
+	var asked []graph.Ref
+	for _, value := range req.PostForm["job"] {
+		if ref, ok := refOf(value); ok {
+			asked = append(asked, ref)
+		}
+	}
+	if len(asked) == 0 {
+		http.Redirect(rw, req, v.link, http.StatusSeeOther)
+		return
+	}
+	out, err := p.SignedIn.Release(context.WithoutCancel(req.Context()), tap.Asked{
+		Device: v.device.ID, Person: v.who.Person, How: decision.AskedByPhone, Jobs: asked, Set: view.Variant(req),
+	})
+	if err != nil {
+		p.fail(rw, v, err)
+		return
+	}
+	p.list(rw, req, v, asked, out)
+}
+
+// list shows the page of a device: after a form that asked for jobs, with what became of them.
+func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, asked []graph.Ref, out release.Outcome) {
+	ctx := req.Context()
+	data := jobsPage{Place: v.device.Place(), Form: v.form("print"), Again: v.link, Help: p.Help, Done: asked != nil}
+	quotes, balances, err := p.Releaser.Quotes(ctx, v.who.Person, v.device.ID)
+	if err != nil {
+		p.fail(rw, v, err)
+		return
+	}
+	recent, err := p.Releaser.Sent(ctx, v.who.Person, v.device.ID, time.Now().Add(-sentFor))
+	if err != nil {
+		p.fail(rw, v, err)
+		return
+	}
+	t := p.read(ctx, v, quotes, recent, &out)
+	data.Printer, data.Who = t.printer, t.caller
+	for _, b := range balances {
+		if b.Owner == v.who.Person {
+			data.Balances = append(data.Balances, b)
+		}
+	}
+	p.waiting(&data, v, quotes, t, &out)
+	for _, l := range data.Jobs {
+		if l.Leaving && slices.Contains(asked, l.Ref) {
+			data.Printing++
+		}
+	}
+	again := false
+	for i := range recent {
+		s := sentOf(&recent[i], t.states[recent[i].Ref])
+		s.Title = t.title(&recent[i])
+		data.Sent = append(data.Sent, s)
+		again = again || !s.ends && time.Since(recent[i].Release.At) < followFor
+		if slices.Contains(asked, recent[i].Ref) {
+			data.Printing++
+		}
+	}
+	shown := view.Page{Title: v.device.Place(), In: v.in, Data: data}
+	if again && len(data.Refused) == 0 {
+		shown.Refresh, shown.Then = againAfter, v.link
+	}
+	p.Site.Show(rw, http.StatusOK, "at", shown)
+}
+
+// waiting sorts the quotes into the person's own and those of others, and adds what an order refused.
+func (p *Pages) waiting(data *jobsPage, v visitor, quotes []release.Quote, t told, out *release.Outcome) {
+	waits := map[graph.Ref]bool{}
+	for i := range quotes {
+		q := quotes[i]
+		own := q.Owner == v.who.Person
+		l := line{Quote: q, Title: t.title(&q.Record), Leaving: q.State == job.Releasing}
+		waits[q.Ref] = true
+		if i := slices.IndexFunc(out.Kept, func(r release.Refused) bool { return r.Ref == q.Ref }); i >= 0 {
+			l.Reason = v.in.Reason(out.Kept[i].Reason)
+		} else if q.Verdict != string(policy.Redirect) && q.Reason.Code != "" {
+			l.Reason = v.in.Refused(q, !own)
+		}
+		l.Printable = !l.Leaving && !data.Printer.Unavailable &&
+			(q.Verdict == string(policy.Redirect) || q.Reason.Code == "" || reasons.Waits(q.Reason.Code))
+		if own {
+			data.Jobs = append(data.Jobs, l)
+			if l.Printable && !q.Stays {
+				data.Prints++
+				data.Cost += q.Cost
+			}
+			continue
+		}
+		name := t.names[q.Owner]
+		if n := len(data.Others); n == 0 || data.Others[n-1].Name != name {
+			data.Others = append(data.Others, others{Name: name})
+		}
+		data.Others[len(data.Others)-1].Jobs = append(data.Others[len(data.Others)-1].Jobs, l)
+	}
+	for _, r := range slices.Concat(out.Aborted, out.Kept) {
+		if !waits[r.Ref] {
+			title := t.titles[r.Ref]
+			if title == "" {
+				title = r.Queue
+			}
+			data.Refused = append(data.Refused, refused{title, v.in.Reason(r.Reason)})
+		}
+	}
+}
+
+// sentOf is how far a job is that was sent to a printer, by its record or else by what Graph says now.
+func sentOf(rec *job.Record, now graph.JobState) sent {
+	var state paper.State
+	if rec.Paper != nil {
+		state = rec.Paper.State
+	}
+	switch {
+	case state == paper.Printed, now == graph.JobCompleted:
+		return sent{Text: "Printed.", Look: job.Completed, ends: true}
+	case state == paper.Failed, now == graph.JobAborted:
+		return sent{Text: "Not printed: the printer gave it up. Send the document once more.", Look: job.Aborted, ends: true}
+	case state == paper.Canceled, now == graph.JobCanceled:
+		return sent{Text: "Not printed: it was canceled at the printer.", Look: job.Aborted, ends: true}
+	case state == paper.Unknown:
+		return sent{Text: "Sent to the printer.", Look: job.Released, ends: true}
+	case now == graph.JobStopped:
+		return sent{Text: "The printer has stopped. Look at what it shows.", Look: job.Aborted}
+	case now == graph.JobProcessing:
+		return sent{Text: "The printer has it.", Look: job.Released}
+	}
+	return sent{Text: "Sent to the printer.", Look: job.Released}
+}
+
+// told is what Graph says for a page beyond what is stored.
+type told struct {
+	printer release.Readiness
+	titles  map[graph.Ref]string
+	names   map[string]string
+	states  map[graph.Ref]graph.JobState
+	caller  string
+}
+
+// title is the title of a job, or else its queue.
+func (t *told) title(rec *job.Record) string {
+	if title := t.titles[rec.Ref]; title != "" {
+		return title
+	}
+	return rec.Queue
+}
+
+// read asks Graph for what a page shows; what can't be read within view.Within is left out.
+func (p *Pages) read(
+	ctx context.Context, v visitor, quotes []release.Quote, recent []job.Record, out *release.Outcome,
+) (t told) {
+	ctx, cancel := context.WithTimeout(ctx, view.Within)
+	defer cancel()
+	var own, of []graph.Ref
+	t.names = map[string]string{}
+	add := func(owner string, ref graph.Ref) {
+		if owner == v.who.Person {
+			own = append(own, ref)
+			return
+		}
+		of = append(of, ref)
+		t.names[owner] = owner
+	}
+	for i := range quotes {
+		add(quotes[i].Owner, quotes[i].Ref)
+	}
+	for i := range recent {
+		add(recent[i].Owner, recent[i].Ref)
+	}
+	for _, r := range slices.Concat(out.Aborted, out.Kept) {
+		if !slices.Contains(own, r.Ref) && !slices.Contains(of, r.Ref) {
+			of = append(of, r.Ref) // it is not said whose it is
+		}
+	}
+	var ownTitles, otherTitles map[graph.Ref]string
+	var reads errgroup.Group
+	for _, read := range []func(){
+		func() { t.printer = p.Releaser.Readiness(ctx, v.device.ID) },
+		func() { ownTitles = p.Site.Titles(ctx, view.TitlesShown, own) },
+		func() { otherTitles = p.Site.Titles(ctx, p.OthersTitles, of) },
+		func() { t.states = p.states(ctx, recent) },
+		func() { t.caller = p.Callers.PageFor(ctx, v.who, "").Caller },
+		func() {
+			for id := range t.names {
+				if name := p.Site.Person(ctx, id).Display; name != "" {
+					t.names[id] = name
+				}
+			}
+		},
+	} {
+		reads.Go(func() error { return recovery.Catch(func() error { read(); return nil }) })
+	}
+	if err := reads.Wait(); err != nil {
+		p.log.Debug("page shown without what could not be read", zap.Error(err))
+	}
+	t.titles = ownTitles
+	for ref, title := range otherTitles {
+		t.titles[ref] = title
+	}
+	return t
+}
+
+// states are how far jobs are at their printer, as many as a page releases at once; one that can't be read,
+// or has ended, is missing.
+func (p *Pages) states(ctx context.Context, recent []job.Record) map[graph.Ref]graph.JobState {
+	list := make([]graph.JobState, len(recent))
+	var reads errgroup.Group
+	reads.SetLimit(view.ReadsAtOnce)
+	for i := range recent[:min(len(recent), view.ReadsAtOnce)] {
+		rec := &recent[i]
+		if p.Graph == nil || rec.Release.Job == "" || rec.Paper != nil && rec.Paper.State != paper.Pending {
+			continue
+		}
+		reads.Go(func() error {
+			return recovery.Catch(func() error {
+				if j, err := p.Graph.Job(ctx, graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}); err == nil {
+					list[i] = j.State
+				}
+				return nil
+			})
+		})
+	}
+	_ = reads.Wait()
+	out := map[graph.Ref]graph.JobState{}
+	for i, s := range list {
+		out[recent[i].Ref] = s
+	}
+	return out
+}

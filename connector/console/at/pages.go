@@ -1,0 +1,240 @@
+// Package at serves the page that the QR code at a device opens on a phone: what waits there for the person
+// who is signed in, and Print here. A person releases at the device whose link they have what they would
+// release there with a badge. A form names its jobs, so that one which is sent twice prints nothing more.
+package at
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/console/signin"
+	"pullprint/connector/console/view"
+	"pullprint/connector/phone"
+	"pullprint/connector/printer"
+	"pullprint/connector/release"
+	"pullprint/connector/tap"
+	"pullprint/trigger/graph"
+)
+
+//go:embed pages
+var files embed.FS
+
+// JobReader reads a job at its printer; *graph.Client is one.
+type JobReader interface {
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
+}
+
+// Deps are the dependencies of the pages.
+type Deps struct {
+	Site     *view.Site
+	Callers  *signin.Pages
+	Phones   *phone.Devices
+	Releaser *release.Releaser
+	SignedIn *tap.SignedIn
+	// Graph tells how far jobs are at their printers; nil without.
+	Graph   JobReader
+	Devices []printer.Device
+	// OthersTitles says how titles of jobs are shown that are not the person's own, Help whom to ask.
+	OthersTitles, Help string
+	Logger             *zap.Logger
+}
+
+// Pages are those of all devices.
+type Pages struct {
+	Deps
+	log *zap.Logger
+}
+
+// New adds the pages to the site; it starts nothing.
+func New(d Deps) (*Pages, error) {
+	return &Pages{d, d.Logger.Named("phone")}, d.Site.Add(view.Templates{
+		Files: files, Funcs: template.FuncMap{"part": part}, Pages: []string{"at", "atcode", "atstop"},
+	})
+}
+
+// Routes are all pages and forms. Each handler asks by enter for a link and for who is there.
+func (p *Pages) Routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /at/{device}":        p.jobs,
+		"POST /at/{device}/print": p.print,
+		"POST /at/{device}/code":  p.code,
+		"GET /at/{device}/{form}": p.again,
+		"GET /at/{$}":             p.noDevice,
+		"GET /at":                 p.noDevice,
+	}
+}
+
+// visitor is a person with the link of a device.
+type visitor struct {
+	device printer.Device
+	// link is the address of the device's page, with the k of its link.
+	link, k string
+	who     access.Caller
+	in      view.Words
+}
+
+// form is where a form of the page is sent.
+func (v *visitor) form(name string) string { return phone.FormPath(v.device.ID, name, v.k) }
+
+// enter is who opens the page of a device, with a link that is valid, signed in, and confirmed. Otherwise it
+// has answered.
+func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok bool) {
+	v.in = p.Site.Words(view.Wished(rw))
+	device, k := req.PathValue("device"), req.URL.Query().Get("k")
+	switch err := p.Phones.Verify(req.Context(), device, k); {
+	case errors.Is(err, phone.ErrNoDevice):
+		p.stop(rw, http.StatusNotFound, v.in, stopped{Title: "This printer is not used by phone", What: noPhone})
+		return v, false
+	case errors.Is(err, phone.ErrLink):
+		what := oldLink
+		if k == "" {
+			what = noLink
+		}
+		p.stop(rw, http.StatusForbidden, v.in, stopped{Title: "This link does not work", What: what})
+		return v, false
+	case err != nil:
+		p.fail(rw, v, err)
+		return v, false
+	}
+	i := slices.IndexFunc(p.Devices, func(d printer.Device) bool { return d.ID == device })
+	v.device, v.k, v.link = p.Devices[i], k, phone.Path(device, k)
+	return v, p.signedIn(rw, req, &v)
+}
+
+// signedIn finds who is signed in, and lets Entra confirm it. When it returns false, it has answered.
+func (p *Pages) signedIn(rw http.ResponseWriter, req *http.Request, v *visitor) bool {
+	who, state, err := p.Callers.Sessions.Person(req)
+	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
+	silent := access.Asked{Then: v.link, Silent: true}.Path()
+	switch {
+	case err != nil:
+		p.fail(rw, *v, err)
+	case state == access.Confirmed:
+		v.who = who
+		return true
+	case state == access.Nobody:
+		p.stop(rw, http.StatusUnauthorized, v.in, stopped{
+			Title: v.device.Place(), What: notSignedIn, Go: access.Asked{Then: v.link}.Path(), Button: "Sign in",
+		})
+	case reads:
+		http.Redirect(rw, req, silent, http.StatusSeeOther)
+	default:
+		p.stop(rw, http.StatusForbidden, v.in, stopped{
+			Title: "Nothing was printed", What: confirmFirst, Go: silent, Button: "Sign in",
+		})
+	}
+	return false
+}
+
+// What people are told when they can't go on.
+const (
+	noLink  = "The address is not complete. Scan the code on the sheet at the printer."
+	oldLink = "The code was replaced, or the address is not complete. Scan the sheet that hangs at the printer now; if it " +
+		"is that one, tell your administrator. Your badge works meanwhile."
+	noPhone      = "It may have been removed or set up anew. Show your badge there, or scan the code of another printer."
+	notSignedIn  = "Sign in to see the jobs that wait for you, and to print them here."
+	confirmFirst = "You have been here for a while, and Microsoft has to confirm that it is still you. Sign in, which may " +
+		"need no more than this click, and press Print once more."
+	tooLarge = "What was sent can't be read. Scan the code on the sheet at the printer."
+	failed   = "It can't be done at the moment. Nothing is lost: try again in a few seconds. If that does not help, tell " +
+		"your administrator."
+)
+
+// stopped is a page that says why somebody can't go on. Title and What are keys of the catalog, but for the
+// name of a device.
+type stopped struct {
+	Title, What string
+	// Go is where the Button leads; empty for none.
+	Go, Button string
+	Help       string
+}
+
+func (p *Pages) stop(rw http.ResponseWriter, status int, in view.Words, s stopped) {
+	s.Help = p.Help
+	p.Site.Show(rw, status, "atstop", view.Page{Title: in.Text(s.Title), Data: s, In: in})
+}
+
+// fail shows what an error means to a person, and leads back.
+func (p *Pages) fail(rw http.ResponseWriter, v visitor, err error) {
+	pr, logged := admin.ProblemOf(err)
+	if logged {
+		p.log.Warn("page failed", zap.String("device", v.device.ID), zap.Error(err))
+	}
+	p.stop(rw, pr.Status, v.in, stopped{Title: "Nothing was printed", What: failed, Go: v.link, Button: "Back"})
+}
+
+// again leads a browser that loads the address of a form, as after a restart, to the page.
+func (p *Pages) again(rw http.ResponseWriter, req *http.Request) {
+	http.Redirect(rw, req, phone.Path(req.PathValue("device"), req.URL.Query().Get("k")), http.StatusSeeOther) //nolint:gosec // a path of ours
+}
+
+func (p *Pages) noDevice(rw http.ResponseWriter, _ *http.Request) {
+	p.stop(rw, http.StatusNotFound, p.Site.Words(view.Wished(rw)), stopped{Title: "This link does not work", What: noLink})
+}
+
+// present reports whether the visitor may act there; otherwise it has asked for the code of the station.
+func (p *Pages) present(rw http.ResponseWriter, req *http.Request, v visitor) bool {
+	ok, err := p.Phones.Present(req.Context(), v.device.ID, v.who.Person, time.Now())
+	switch {
+	case err != nil:
+		p.fail(rw, v, err)
+	case !ok:
+		p.askCode(rw, http.StatusOK, v, "")
+	}
+	return ok && err == nil
+}
+
+// codePage asks for the code that the station shows.
+type codePage struct {
+	Place, Form, Help string
+}
+
+func (p *Pages) askCode(rw http.ResponseWriter, status int, v visitor, wrong string) {
+	p.Site.Show(rw, status, "atcode", view.Page{
+		Title: v.device.Place(), In: v.in, Wrong: v.in.Text(wrong),
+		Data: codePage{Place: v.device.Place(), Form: v.form("code"), Help: p.Help},
+	})
+}
+
+// code takes the code that a person typed, and leads to the page.
+func (p *Pages) code(rw http.ResponseWriter, req *http.Request) {
+	v, ok := p.enter(rw, req)
+	if !ok || !p.readable(rw, req, v) {
+		return
+	}
+	err := p.Phones.Enter(context.WithoutCancel(req.Context()), v.device.ID, v.who.Person, req.PostForm.Get("code"), time.Now())
+	switch {
+	case errors.Is(err, phone.ErrCode):
+		p.askCode(rw, http.StatusUnprocessableEntity, v, "That is not the code that the screen shows now. Type the one that it shows.")
+	case errors.Is(err, phone.ErrGuesses):
+		p.askCode(rw, http.StatusTooManyRequests, v, "Too many wrong codes. Wait for 15 minutes, or show your badge.")
+	case err != nil:
+		p.fail(rw, v, err)
+	default:
+		http.Redirect(rw, req, v.link, http.StatusSeeOther)
+	}
+}
+
+// readable parses the form of a request, whose size is bounded for all pages; one that can't be read does
+// nothing.
+func (p *Pages) readable(rw http.ResponseWriter, req *http.Request, v visitor) bool {
+	err := req.ParseForm()
+	if err == nil {
+		return true
+	}
+	status := http.StatusBadRequest
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		status = http.StatusRequestEntityTooLarge
+	}
+	p.stop(rw, status, v.in, stopped{Title: "Nothing was printed", What: tooLarge, Go: v.link, Button: "Back"})
+	return false
+}

@@ -1,0 +1,377 @@
+package daemon_test
+
+import (
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pullprint/connector/admin"
+	"pullprint/connector/bus/bustest"
+	"pullprint/trigger/graph/graphtest"
+)
+
+// byPhone is a person with a phone in front of a device.
+type byPhone struct {
+	*surfer
+	link string
+	html string // of the page that is shown
+}
+
+var (
+	phoneForm = regexp.MustCompile(`(?s)<form method="post" action="(/at/[^"]*/print[^"]*)">(.*?)</form>`)
+	phoneJob  = regexp.MustCompile(`name="job" value="([^"]*)"`)
+)
+
+// allowPhones allows phones at west, and with a code at east, for people who sign in at a URL.
+func (o *office) allowPhones(url string) {
+	o.t.Helper()
+	o.edit("id: hq-2-west, ", `id: hq-2-west, location: "HQ, 2nd floor", phone: true, `)
+	o.edit("id: hq-2-east, ", "id: hq-2-east, phone: code, ")
+	o.peopleSignIn(url)
+}
+
+// officeWithPhones is an office with phones allowed.
+func officeWithPhones(t *testing.T) *office {
+	t.Helper()
+	o := newOffice(t, graphtest.Calm())
+	o.allowPhones("http://" + o.admin())
+	return o
+}
+
+func withPhones(t *testing.T) *shift {
+	t.Helper()
+	s := officeWithPhones(t).start(zap.NewNop())
+	s.register()
+	return s
+}
+
+// linkOf is the link on the sheet of a device.
+func (o *office) linkOf(device string) string {
+	o.t.Helper()
+	var out admin.DeviceLink
+	if code := o.ask(adminToken, http.MethodGet, "/v1/devices/"+device+"/link", "", &out); code != http.StatusOK {
+		o.t.Fatalf("link of %s: %d", device, code)
+	}
+	return out.URL
+}
+
+// at is a phone that nobody is signed in at, in front of a device.
+func (o *office) at(device string) *byPhone { return &byPhone{surfer: o.surfer(), link: o.linkOf(device)} }
+
+// fetch sends a request without redirects followed by another method, and keeps the page.
+func (b *byPhone) fetch(method, address string, form url.Values) int {
+	b.t.Helper()
+	if strings.HasPrefix(address, "/") {
+		address = "http://" + b.admin() + address
+	}
+	req, err := http.NewRequest(method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.html = string(body)
+	return res.StatusCode
+}
+
+// scan opens the link.
+func (b *byPhone) scan() int { b.t.Helper(); return b.fetch(http.MethodGet, b.link, nil) }
+
+// enter signs somebody in and opens the link.
+func (b *byPhone) enter(person string) {
+	b.t.Helper()
+	b.signIn(person, strings.TrimPrefix(b.link, "http://"+b.admin()))
+	b.scan()
+}
+
+// form is a form of the page that asks for jobs: the first for one job, or that for all.
+func (b *byPhone) form(all bool) (action string, form url.Values) {
+	b.t.Helper()
+	for _, m := range phoneForm.FindAllStringSubmatch(b.html, -1) {
+		form = url.Values{}
+		for _, j := range phoneJob.FindAllStringSubmatch(m[2], -1) {
+			form.Add("job", j[1])
+		}
+		if all == strings.Contains(m[2], "big") {
+			return strings.ReplaceAll(m[1], "&amp;", "&"), form
+		}
+	}
+	b.t.Fatalf("no such form:\n%s", b.html)
+	return "", nil
+}
+
+// press prints one job, or all.
+func (b *byPhone) press(all bool) int {
+	b.t.Helper()
+	action, form := b.form(all)
+	return b.fetch(http.MethodPost, action, form)
+}
+
+func (b *byPhone) sees(words, none []string) {
+	b.t.Helper()
+	b.says(html.UnescapeString(pageTags.ReplaceAllString(b.html, "")), words, none)
+}
+
+// A person scans the sheet at a printer, signs in once, and prints there what they choose: once, however
+// often a form comes, with the same decisions as by badge, which say that it was by phone and where. The page
+// tells what is on its way until it has printed.
+func TestPhone(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer s.end()
+		first := s.print(graphtest.JobSpec{Printer: pullID, Name: "Minutes.pdf", Pages: 2})
+		s.await("it is held", 10*time.Second, func() bool { return len(s.all()) == 1 })
+		rest := s.hold(3)
+		b := s.at("hq-2-west")
+		if code := b.scan(); code != http.StatusUnauthorized {
+			t.Errorf("signed out: %d", code)
+		}
+		b.sees([]string{"HQ, 2nd floor (hq-2-west)", "Sign in"}, []string{"Minutes"})
+		b.enter(studentID)
+		b.sees([]string{"HQ, 2nd floor (hq-2-west)", "student@contoso.com", "Minutes.pdf", "kept until", "Print here", "Print all 4"}, nil)
+		action, form := b.form(false)
+		for i := range 3 {
+			if code := b.fetch(http.MethodPost, action, form); code != http.StatusOK {
+				t.Errorf("form %d: %d", i, code)
+			}
+			b.sees([]string{"1 job is printing", "Minutes.pdf", "Print all 3"}, []string{"Nothing was printed"})
+		}
+		if n := s.applied(first); n != 1 || s.applied(rest...) != 0 {
+			t.Errorf("printed %d times, and %d others", n, s.applied(rest...))
+		}
+		b.press(true)
+		b.sees([]string{"3 jobs are printing", "No job of your own is waiting"}, []string{"Print here"})
+		if n := s.applied(rest...); n != 3 {
+			t.Errorf("%d of 3 printed", n)
+		}
+		pass(2 * time.Minute)
+		b.scan()
+		b.sees([]string{"Printed."}, []string{"Sent to the printer", `http-equiv="refresh"`})
+		for _, d := range s.all() {
+			if d.Job == first.Job && d.Point == "release" && (d.Asked != "phone" || d.Device != "hq-2-west" || d.Owner != studentID) {
+				t.Errorf("the decision says %q at %q of %q", d.Asked, d.Device, d.Owner)
+			}
+		}
+		pass(15 * time.Minute)
+		b.scan() // Entra confirms the person on the way
+		b.sees([]string{"No job of your own is waiting"}, []string{"Printed."})
+	})
+}
+
+// No link opens a page but that of the device's present sheet, and each that does not says what to do.
+func TestPhoneLinks(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer func() { s.end() }()
+		ids := s.hold(1)
+		b := s.at("hq-2-west")
+		b.enter(studentID)
+		action, form := b.form(false)
+		k := b.link[strings.Index(b.link, "k=")+2:]
+		old := b.link
+		refused := func(name, link string, status int, words ...string) {
+			t.Helper()
+			b.link = link
+			if code := b.scan(); code != status {
+				t.Errorf("%s: %d, want %d", name, code, status)
+			}
+			b.sees(words, []string{"Print here"})
+		}
+		const home = "/at/hq-2-west?k="
+		refused("of another device", "/at/hq-2-east?k="+k, http.StatusForbidden, "This link does not work", "Scan the sheet")
+		refused("altered", home+strings.ToUpper(k), http.StatusForbidden, "This link does not work", "Scan the sheet")
+		refused("without k", "/at/hq-2-west", http.StatusForbidden, "Scan the code")
+		refused("without device", "/at/", http.StatusNotFound, "Scan the code")
+		refused("of no device", "/at/nowhere?k="+k, http.StatusNotFound, "not used by phone", "Show your badge")
+		for _, path := range []string{"link", "link?x=1"} {
+			if code := s.ask(readerToken, http.MethodPost, "/v1/devices/hq-2-west/"+path, "{}", nil); code != http.StatusForbidden {
+				t.Errorf("a reader renews: %d", code)
+			}
+		}
+		var renewed admin.DeviceLink
+		if code := s.ask(adminToken, http.MethodPost, "/v1/devices/hq-2-west/link", `{"note":"photographed"}`, &renewed); code != http.StatusOK {
+			t.Fatalf("renew: %d", code)
+		}
+		if acts := s.actions(); acts[len(acts)-1].Action != "renew-link" || acts[len(acts)-1].Device != "hq-2-west" ||
+			acts[len(acts)-1].Note != "photographed" {
+			t.Errorf("audited as %+v", acts[len(acts)-1])
+		}
+		refused("an old one", old, http.StatusForbidden, "The code was replaced", "tell your administrator")
+		if code := b.fetch(http.MethodPost, action, form); code != http.StatusForbidden {
+			t.Errorf("a form of the old one: %d", code)
+		}
+		if s.applied(ids...) != 0 {
+			t.Error("a link that does not work has printed")
+		}
+		b.link = renewed.URL
+		b.scan()
+		b.sees([]string{"Print here"}, nil)
+		s.end()
+		s.edit(`location: "HQ, 2nd floor", phone: true, `, "")
+		s.edit("id: hq-2-east, ", "id: hq-3-east, ")
+		s = s.start(zap.NewNop())
+		s.await("it is ready", time.Minute, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
+		refused("without phone", renewed.URL, http.StatusNotFound, "not used by phone", "Show your badge")
+		refused("that left", "/at/hq-2-east?k="+k, http.StatusNotFound, "not used by phone")
+		if code := s.ask(adminToken, http.MethodGet, "/v1/devices/hq-2-west/link", "", nil); code != http.StatusConflict {
+			t.Errorf("link of a device without phone: %d", code)
+		}
+		if code := s.ask(adminToken, http.MethodGet, "/v1/devices/hq-2-east/link", "", nil); code != http.StatusNotFound {
+			t.Errorf("link of a device that left: %d", code)
+		}
+	})
+}
+
+// Nobody prints what is another's, on a shared phone, in two tabs, after signing out, by going back, by a
+// form of another site, or by one that is too large; each is told what to do.
+func TestPhoneOfSeveral(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer s.end()
+		ids := s.hold(2)
+		b := s.at("hq-2-west")
+		b.enter(studentID)
+		one, single := b.form(false)
+		all, both := b.form(true)
+		b.load("/auth/sign-out", url.Values{})
+		if code := b.fetch(http.MethodPost, one, single); code != http.StatusUnauthorized {
+			t.Errorf("signed out: %d", code)
+		}
+		b.sees([]string{"Sign in"}, []string{"Print here"})
+		b.enter(teacherID) // on the same phone, and then goes back to the page of the first
+		b.sees([]string{"teacher@contoso.com", "No job of your own is waiting"}, nil)
+		b.fetch(http.MethodPost, all, both)
+		b.sees([]string{"Nothing was printed", "teacher@contoso.com"}, []string{"is printing"})
+		if s.applied(ids...) != 0 {
+			t.Error("another person printed")
+		}
+		b.load("/auth/sign-out", url.Values{})
+		b.enter(studentID)
+		b.html = ""
+		if code := b.fetch(http.MethodPost, all, url.Values{"x": {strings.Repeat("x", 10<<20)}, "job": both["job"]}); code != http.StatusRequestEntityTooLarge {
+			t.Errorf("10 MiB: %d", code)
+		}
+		b.sees([]string{"Nothing was printed", "Scan the code"}, nil)
+		for _, wrong := range []url.Values{{}, {"job": {"", "x", " ", "x y"}}, {"job": {"\x00 \x00"}}} {
+			if code := b.fetch(http.MethodPost, one, wrong); code != http.StatusOK {
+				t.Errorf("%v: %d", wrong, code)
+			}
+		}
+		req, err := http.NewRequest(http.MethodPost, "http://"+s.admin()+all, strings.NewReader(both.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		res, err := b.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusForbidden || s.applied(ids...) != 0 {
+			t.Errorf("from another site: %d", res.StatusCode)
+		}
+		b.scan() // in a second tab
+		b.press(true)
+		b.sees([]string{"2 jobs are printing"}, nil)
+		b.fetch(http.MethodPost, one, single) // in the first
+		b.sees([]string{"No job of your own is waiting"}, []string{"Print here"})
+		b.fetch(http.MethodGet, one, nil) // a browser that was closed loads the address of the form
+		b.sees([]string{"No job of your own is waiting"}, nil)
+		if n := s.applied(ids...); n != 2 {
+			t.Errorf("printed %d times", n)
+		}
+	})
+}
+
+// While Entra is down whoever is signed in goes on until their sign-in has to be confirmed; then nothing is
+// printed, and the page says so. A printer that can't print is told before anything is sent to it.
+func TestPhoneInTrouble(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer s.end()
+		ids := s.hold(2)
+		b := s.at("hq-2-west")
+		b.enter(studentID)
+		s.refuse(http.StatusServiceUnavailable, graphtest.OpToken, true)
+		b.press(false)
+		b.sees([]string{"1 job is printing"}, nil)
+		action, form := b.form(false)
+		pass(15 * time.Minute)
+		if code := b.fetch(http.MethodPost, action, form); code != http.StatusForbidden {
+			t.Errorf("unconfirmed: %d", code)
+		}
+		b.sees([]string{"Nothing was printed", "Microsoft has to confirm"}, nil)
+		if b.scan(); s.applied(ids...) != 1 {
+			t.Error("printed for a person who was not confirmed")
+		}
+		b.sees([]string{"Microsoft does not answer"}, []string{"Print here"})
+		s.back()
+		s.sim.SetPrinter(westID, "stopped", true)
+		pass(time.Minute)
+		b.enter(studentID)
+		b.sees([]string{"This printer can't print at the moment", "hq-2-east"}, []string{"Print here"})
+		b.fetch(http.MethodPost, action, form) // of a page from before
+		b.sees([]string{"Nothing was printed", "device.unavailable"}, nil)
+		if s.applied(ids...) != 1 {
+			t.Error("sent to a printer that is stopped")
+		}
+	})
+}
+
+var stationCode = regexp.MustCompile(`Code for phones: (\d{3} \d{3})`)
+
+// Where a code is wanted, the link alone opens nothing: whoever types what the station shows prints for some
+// minutes; who guesses is stopped.
+func TestPhoneCode(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer s.end()
+		ids := s.hold(1)
+		b := s.at("hq-2-east")
+		b.enter(studentID)
+		b.sees([]string{"Type the code that the screen"}, []string{"Print here"})
+		k := b.link[strings.Index(b.link, "k="):]
+		code := "/at/hq-2-east/code?" + k
+		print, form := "/at/hq-2-east/print?"+k, url.Values{"job": {ids[0].Printer + " " + ids[0].Job}}
+		b.fetch(http.MethodPost, print, form)
+		b.sees([]string{"Type the code that the screen"}, nil)
+		b.fetch(http.MethodPost, code, url.Values{"code": {"no"}})
+		b.sees([]string{"not the code that the screen shows"}, []string{"Print here"})
+		_, station := s.surfer().load("/station/hq-2-east/login", url.Values{"token": {adminToken}})
+		shown := stationCode.FindStringSubmatch(station)
+		if shown == nil {
+			t.Fatalf("the station shows no code:\n%s", station)
+		}
+		b.fetch(http.MethodPost, code, url.Values{"code": {shown[1]}})
+		b.sees([]string{"Print here"}, nil)
+		pass(5 * time.Minute)
+		b.fetch(http.MethodPost, print, form)
+		b.sees([]string{"Type the code that the screen"}, nil)
+		if s.applied(ids...) != 0 {
+			t.Error("printed without a code that is valid")
+		}
+		for range 5 {
+			b.fetch(http.MethodPost, code, url.Values{"code": {"no"}})
+		}
+		b.fetch(http.MethodPost, code, url.Values{"code": {"no"}})
+		b.sees([]string{"Too many wrong codes", "show your badge"}, nil)
+	})
+}
