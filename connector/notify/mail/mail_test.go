@@ -147,7 +147,7 @@ func (a addresses) MailAddress(_ context.Context, user string) (string, error) {
 	return a[user], nil
 }
 
-var people = addresses{"anna": "anna@contoso.com", "odd": "not an address\r\nBcc: x@contoso.com", "dark": "!"}
+var people = addresses{"anna": "anna@contoso.com", "bob": "bob@contoso.com", "odd": "not an address\r\nBcc: x@contoso.com", "dark": "!"}
 
 // sender sends to a server; user signs in when it is set.
 func sender(t *testing.T, address, security, user, pass string, roots *x509.CertPool) *mail.Sender {
