@@ -19,6 +19,10 @@ var personMatrix = map[string]string{
 	"GET /me":                              "person read operate admin",
 	"GET /me/jobs/{printer}/{job}/cancel":  "person read operate admin",
 	"POST /me/jobs/{printer}/{job}/cancel": "person read operate admin",
+	"GET /me/lend":                         "person read operate admin",
+	"POST /me/lend":                        "person read operate admin",
+	"POST /me/lend/find":                   "person read operate admin",
+	"POST /me/lend/end":                    "person read operate admin",
 	"GET /me/print":                        "person read operate admin",
 	"POST /me/print":                       "person read operate admin",
 }

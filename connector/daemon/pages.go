@@ -57,6 +57,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	if parts.signIn != nil {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
+			Self: api, Search: d.graph, Users: parts.users,
 			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), Devices: cfg.Devices, Logger: log,
 		})
 		if err != nil {

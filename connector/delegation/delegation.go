@@ -180,6 +180,34 @@ func (s *Store) Of(ctx context.Context, to string, now time.Time) (owners []stri
 	return owners, nil
 }
 
+// With lists the delegations in force of one person: those by which others may release the person's
+// jobs, and those by which the person may release the jobs of others.
+func (s *Store) With(ctx context.Context, person string, now time.Time) (by, to []Delegation, err error) {
+	person, ok := graph.CanonicalGUID(person)
+	if !ok {
+		return nil, nil, nil
+	}
+	for _, id := range []string{person, strings.ToUpper(person)} { // as in Of
+		err = s.each(ctx, Prefix+"*."+id, func(d Delegation) {
+			if !d.Damaged && now.Before(d.Expires) {
+				by = append(by, d)
+			}
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		err = s.each(ctx, Prefix+id+".*", func(d Delegation) {
+			if !d.Damaged && now.Before(d.Expires) {
+				to = append(to, d)
+			}
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return by, to, nil
+}
+
 // List lists all delegations in force, and those that can't be read.
 func (s *Store) List(ctx context.Context, now time.Time) (list []Delegation, err error) {
 	err = s.each(ctx, Prefix+">", func(d Delegation) {

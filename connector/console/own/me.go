@@ -37,8 +37,10 @@ type myPage struct {
 	Balances []evaluate.Balance
 	Shared   []release.BalanceText
 	Past     []myJob
-	// Canceled is set when a job was just deleted.
-	Canceled bool
+	// Lent are who may print for the person, Lends for whom the person may print.
+	Lent, Lends []lent
+	// Canceled is set when a job was just deleted, NowLent and Ended when jobs were lent or are no longer.
+	Canceled, NowLent, Ended bool
 	// Remote is set when jobs can be printed from here.
 	Remote bool
 }
@@ -107,7 +109,10 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	data := myPage{Canceled: req.URL.Query().Has("canceled"), Remote: p.SignedIn.Remote()}
+	q := req.URL.Query()
+	data := myPage{
+		Canceled: q.Has("canceled"), NowLent: q.Has("lent"), Ended: q.Has("ended"), Remote: p.SignedIn.Remote(),
+	}
 	shown := p.Callers.PageFor(req.Context(), who, "Your print jobs")
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {
 		p.Site.Fail(rw, err)
@@ -144,6 +149,9 @@ func (p *Pages) listOwn(ctx context.Context, data *myPage, person string) error 
 	}
 	data.Balances = account.Balances
 	if err := p.listPast(ctx, data, person); err != nil {
+		return err
+	}
+	if err := p.listLent(ctx, data, person); err != nil {
 		return err
 	}
 	p.title(ctx, data.Jobs, data.Past)

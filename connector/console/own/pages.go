@@ -5,6 +5,7 @@ package own
 import (
 	"context"
 	"embed"
+	"html/template"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -12,6 +13,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
+	"pullprint/connector/directory"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -40,22 +42,35 @@ type Deps struct {
 	Releaser *release.Releaser
 	// SignedIn releases jobs for who is signed in.
 	SignedIn *tap.SignedIn
+	// Self lends jobs, Search finds colleagues, Users those of an object id.
+	Self   Self
+	Search Search
+	Users  directory.Finder
 	// Account is what is left on an account.
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
 	Devices []printer.Device
 	Logger  *zap.Logger
 }
 
+// Search finds people by how their names begin; *graph.Client is one.
+type Search interface {
+	PeopleNamed(ctx context.Context, text string, n int) ([]graph.Named, error)
+}
+
 // Pages are those of a person's own.
 type Pages struct {
 	Deps
-	log *zap.Logger
+	searches limit
+	log      *zap.Logger
 }
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	pages := []string{"me", "mecancel", "meprint", "meprinted"}
-	return &Pages{d, d.Logger.Named("admin")}, d.Site.Add(view.Templates{Files: files, Pages: pages})
+	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend"}
+	p := &Pages{Deps: d, searches: limit{times: maxSearches, in: searchesIn}, log: d.Logger.Named("admin")}
+	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
+		"days": func(hours int) int { return hours / 24 },
+	}})
 }
 
 // Routes are all pages and forms. Each handler asks by signin.Pages.Self who is there.
@@ -64,6 +79,10 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"GET " + signin.OwnHome:                p.me,
 		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
 		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
+		"GET " + lendPath:                      p.askLend,
+		"POST " + lendPath:                     p.lend,
+		"POST " + lendPath + "/find":           p.findColleague,
+		"POST " + lendPath + "/end":            p.endLending,
 	}
 	if p.SignedIn.Remote() {
 		routes["GET "+printPath], routes["POST "+printPath] = p.askPrint, p.print

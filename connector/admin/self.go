@@ -1,0 +1,33 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"pullprint/connector/delegation"
+)
+
+// What people who are signed in do for themselves, on a page of their own. The actions have the names of
+// the routes that do the same for others, and the person as actor.
+const (
+	actionDelegate   = "delegate"
+	actionUndelegate = "undelegate"
+)
+
+// Lend lets another person release the jobs of owner, who asks for it, until a time. The errors are those of
+// delegation.Store.Put.
+func (a *API) Lend(ctx context.Context, owner, to string, until time.Time) error {
+	if err := a.StoreAction(ctx, Action{Action: actionDelegate, Actor: owner, Owner: owner, To: to}); err != nil {
+		return err
+	}
+	return a.Delegations.Put(ctx, delegation.Delegation{Owner: owner, To: to, Expires: until, Since: time.Now(), By: owner})
+}
+
+// EndLending ends what Lend began, as owner asks; none is no error.
+func (a *API) EndLending(ctx context.Context, owner, to string) error {
+	if err := a.StoreAction(ctx, Action{Action: actionUndelegate, Actor: owner, Owner: owner, To: to}); err != nil {
+		return err
+	}
+	_, err := a.Delegations.Remove(ctx, owner, to)
+	return err
+}
