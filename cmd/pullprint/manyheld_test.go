@@ -17,7 +17,7 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-var heldCount = flag.Int("held.jobs", 0, "how many jobs TestManyHeld holds; 0: it is left out, 100000 is what is promised")
+var heldCount = flag.Int("held.jobs", 0, "how many jobs TestManyHeld holds; 0: it is left out, 100000 are promised")
 
 const (
 	// heldMemory is the memory of the container in the deployment, and heldHeap what of it may be in use
@@ -70,8 +70,8 @@ func TestManyHeld(t *testing.T) {
 	h.ready(p)
 	took, computed := time.Since(began), h.read()["process_cpu_seconds_total"]
 	h.holds(p, *heldCount)
-	t.Logf("after kill -9: ready after %s, of which it computed %.1f s; all jobs known after %s", took.Round(time.Millisecond), computed,
-		time.Since(began).Round(time.Millisecond))
+	t.Logf("after kill -9: ready after %s, of which it computed %.1f s; all jobs known after %s",
+		took.Round(time.Millisecond), computed, time.Since(began).Round(time.Millisecond))
 	if took > heldReady {
 		t.Errorf("ready %s after kill -9, want %s", took, heldReady)
 	}
@@ -136,7 +136,8 @@ func (h *manyHeld) run() *process {
 	if h.group != "" {
 		script = "echo $$ > " + filepath.Join(h.group, "cgroup.procs") + " && " + script
 	}
-	p, err := startCommand(h.dir, append(os.Environ(), "GOMEMLIMIT="+strconv.Itoa(heldMemory)), exec.Command("sh", "-c", script))
+	env := append(os.Environ(), "GOMEMLIMIT="+strconv.Itoa(heldMemory))
+	p, err := startCommand(h.dir, env, exec.Command("sh", "-c", script))
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -161,14 +162,15 @@ func (h *manyHeld) holds(p *process, n int) {
 	}
 }
 
-var metricLine = regexp.MustCompile(`(?m)^(go_memstats_heap_inuse_bytes|process_resident_memory_bytes|process_cpu_seconds_total|pullprint_sweeps_total\{result="ok"\}) (\S+)$`)
+var metricLine = regexp.MustCompile(`(?m)^(go_memstats_heap_inuse_bytes|process_resident_memory_bytes|` +
+	`process_cpu_seconds_total|pullprint_sweeps_total\{result="ok"\}) (\S+)$`)
 
 // sample logs how much memory the process has now, and returns what of its heap is in use.
 func (h *manyHeld) sample(when string) (heap float64) {
 	h.Helper()
 	v := h.read()
-	h.Logf("%-22s heap in use %3.0f MB, RSS %3.0f MB, cgroup at most %s MB", when+":", v["go_memstats_heap_inuse_bytes"]/1e6,
-		v["process_resident_memory_bytes"]/1e6, h.most())
+	h.Logf("%-22s heap in use %3.0f MB, RSS %3.0f MB, cgroup at most %s MB", when+":",
+		v["go_memstats_heap_inuse_bytes"]/1e6, v["process_resident_memory_bytes"]/1e6, h.most())
 	return v["go_memstats_heap_inuse_bytes"]
 }
 
