@@ -106,12 +106,14 @@ func TestBrowserOwnPage(t *testing.T) {
 	b.narrow("refused")
 }
 
-// A person prints from their own page by keyboard alone, without a script, at a printer that they choose.
+// A person prints from their own page by keyboard alone, without a script, at a printer that they choose, and
+// lets a colleague print for them.
 func TestBrowserFromAfar(t *testing.T) {
 	if !*long && *screenshots == "" {
 		t.Skip("it needs Chromium, and takes its time: -long plays it")
 	}
 	o := newOffice(t, graphtest.Calm())
+	o.sim.AddUser(graphtest.User{UPN: "carl@contoso.com", DisplayName: "Carl Colleague"})
 	o.write("policy.yaml", quotaPolicy)
 	b := newBrowser(t, o.onSocket())
 	entra := httptest.NewServer(o.sim)
@@ -123,7 +125,7 @@ func TestBrowserFromAfar(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.write("config.yaml", strings.ReplaceAll(string(config), "http://"+graphAddr, entra.URL))
-	if err := o.sim.SetDetails(eastID, time.Time{}, "mediaJam"); err != nil {
+	if err := o.sim.SetDetails(eastID, time.Now(), "mediaJam"); err != nil {
 		t.Fatal(err)
 	}
 	s := o.start(zap.NewNop())
@@ -149,4 +151,14 @@ func TestBrowserFromAfar(t *testing.T) {
 	b.narrow("me-printed")
 	b.do("back by keyboard", chromedp.Focus(`main a.button`), chromedp.KeyEvent(kb.Enter))
 	b.sees("No job of yours is waiting")
+	b.do("lend by keyboard", chromedp.Focus(`a[href="/me/lend"]`), chromedp.KeyEvent(kb.Enter))
+	b.do("find by keyboard", chromedp.SendKeys("#name", "carl\r"))
+	b.sees("Carl Colleague")
+	b.narrow("me-lend")
+	b.picture("me-lend")
+	b.do("choose a colleague by keyboard", chromedp.Focus(`input[type=radio]`), chromedp.KeyEvent(" "), chromedp.KeyEvent(kb.Enter))
+	b.sees("Your colleague may print your jobs now")
+	b.narrow("me-lent")
+	b.do("end by keyboard", chromedp.Focus(`form[action="/me/lend/end"] button`), chromedp.KeyEvent(kb.Enter))
+	b.sees("Nobody else may print your jobs")
 }
