@@ -26,11 +26,14 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/directory"
+	"pullprint/connector/evaluate"
 	"pullprint/connector/health"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
+	"pullprint/policy"
+	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
 
@@ -71,6 +74,8 @@ type Deps struct {
 	Search People
 	// Titles says whether titles of jobs are hidden, as view.TitlesHidden; otherwise they are shown.
 	Titles string
+	// Policy is the one in force.
+	Policy func() *policy.Policy
 	// NoBadges is set when none are configured.
 	NoBadges bool
 	Recent   *Recent
@@ -100,7 +105,7 @@ func New(d Deps) (*Pages, error) {
 	p := &Pages{Deps: d, log: d.Logger.Named("admin")}
 	if err := d.Site.Add(view.Templates{
 		Files: files, Funcs: p.functions(), Shared: []string{"lists"},
-		Pages: []string{"console", "job", "people", "person", "code", "bulk"},
+		Pages: []string{"console", "job", "people", "person", "code", "bulk", "audit", "badges", "accounts", "account", "policy"},
 	}); err != nil {
 		return nil, err
 	}
@@ -125,6 +130,12 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 		"POST /jobs/{printer}/{job}/cancel":  p.cancelJob,
 		"POST /jobs/{printer}/{job}/release": p.releaseJob,
 		"POST /jobs/bulk":                    p.bulk,
+		"GET /audit":                         p.audit,
+		"GET /policy":                        p.policy,
+		"GET /badges":                        p.badges,
+		"GET /accounts":                      p.accounts,
+		"GET /accounts/{account}":            p.account,
+		"POST /accounts/{account}/adjust":    p.adjustShared,
 		"GET /people":                        p.people,
 		"GET /people/{person}":               p.person,
 		"POST /people/{person}/code":         p.issueCode,
@@ -161,12 +172,28 @@ func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 // functions are those of the templates of the console.
 func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
-		"path":      func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-		"part":      part,
-		"another":   another,
-		"joblist":   p.jobList,
-		"decisions": func(shown view.Page, list []decision.Decision) decisionList { return decisionList{shown, list} },
+		"path":        func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
+		"part":        part,
+		"another":     another,
+		"joblist":     p.jobList,
+		"accountpath": accountPath,
+		"spanname":    func(span string) string { return spanNames[span] },
+		"balances":    func(shown view.Page, list []evaluate.Balance) balanceList { return balanceList{shown, list} },
+		"badgestate":  func(shown view.Page, b badge.Badge) badgeLine { return badgeLine{shown.Now, b} },
+		"decisions":   func(shown view.Page, list []decision.Decision) decisionList { return decisionList{shown, list} },
 	}
+}
+
+// balanceList is what the template of balances knows.
+type balanceList struct {
+	Page     view.Page
+	Balances []evaluate.Balance
+}
+
+// badgeLine is what the template of a badge's state knows.
+type badgeLine struct {
+	Now   time.Time
+	Badge badge.Badge
 }
 
 // decisionList is what the template of decisions knows.

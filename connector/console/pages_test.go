@@ -25,6 +25,7 @@ import (
 	"pullprint/connector/health"
 	"pullprint/connector/printer"
 	"pullprint/connector/tap"
+	"pullprint/policy"
 )
 
 // testTokens are the tokens of the tests, by who holds them.
@@ -105,7 +106,8 @@ func (o testParts) pages(t *testing.T) *Pages {
 	}
 	p, err := New(Deps{
 		API: func(who access.Caller) *admin.Client { return admin.ClientOver(noAPI, who) }, Users: o.users,
-		Site: site, Callers: callers, Station: stations, Own: mine, Jobs: o.jobs, Devices: devices, Logger: log,
+		Policy: policy.Default,
+		Site:   site, Callers: callers, Station: stations, Own: mine, Jobs: o.jobs, Devices: devices, Logger: log,
 		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
 		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
 	})

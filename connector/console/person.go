@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -155,16 +156,9 @@ func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.C
 	if data.Name != "" {
 		shown.Title = data.Name
 	}
-	status := http.StatusOK
-	for _, err := range errs {
-		if shown.Wrong = why(err); err != nil {
-			pr, _ := admin.ProblemOf(err)
-			status = pr.Status
-			break
-		}
-	}
-	shown.Data = data
-	p.Site.Show(rw, status, "person", shown)
+	err = cmp.Or(errs...)
+	shown.Data, shown.Wrong = data, why(err)
+	p.Site.Show(rw, statusOf(err), "person", shown)
 }
 
 // nameOf finds what a person is called, for who may see it.

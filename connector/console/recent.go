@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,8 +27,19 @@ type Recent struct {
 	decisions Decisions
 	log       *zap.Logger
 
-	mu   sync.Mutex          // guards list
-	list []decision.Decision // oldest first
+	mu    sync.Mutex          // guards list, hits and since
+	list  []decision.Decision // oldest first
+	hits  map[string]Hit      // by rule
+	since time.Time           // from when on hits are counted
+}
+
+// maxRules is how many rules hits are counted of: more than a policy that people read has.
+const maxRules = 1000
+
+// Hit is how often a rule has decided, and when last.
+type Hit struct {
+	Count int
+	Last  time.Time
 }
 
 // Decisions reads the decisions of all instances from the audit; *bus.Bus is one.
@@ -61,9 +73,10 @@ func (r *Recent) Run(ctx context.Context) error {
 // follow replaces the decisions by those of recentSpan, and adds new ones until it fails.
 func (r *Recent) follow(ctx context.Context) error {
 	r.mu.Lock()
-	r.list = nil
+	since := time.Now().Add(-recentSpan)
+	r.list, r.hits, r.since = nil, map[string]Hit{}, since
 	r.mu.Unlock()
-	return r.decisions.Decisions(ctx, time.Now().Add(-recentSpan), true, func(_ time.Time, body []byte) error {
+	return r.decisions.Decisions(ctx, since, true, func(_ time.Time, body []byte) error {
 		var d decision.Decision
 		if err := json.Unmarshal(body, &d); err != nil {
 			r.log.Debug("decision left out of the console", zap.Error(err))
@@ -73,8 +86,29 @@ func (r *Recent) follow(ctx context.Context) error {
 		defer r.mu.Unlock()
 		r.list = append(r.list, d)
 		r.list = r.list[max(0, len(r.list)-recentMost):]
+		r.count(&d)
 		return nil
 	})
+}
+
+// count counts the rule that has decided; r.mu is held.
+func (r *Recent) count(d *decision.Decision) {
+	hit, known := r.hits[d.Rule]
+	if d.Rule == "" || !known && len(r.hits) == maxRules {
+		return
+	}
+	hit.Count++
+	if d.At.After(hit.Last) {
+		hit.Last = d.At
+	}
+	r.hits[d.Rule] = hit
+}
+
+// Hits are how often each rule has decided at all instances, by its name, since a time.
+func (r *Recent) Hits() (hits map[string]Hit, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.hits), r.since
 }
 
 // Newest are the newest decisions, newest first.

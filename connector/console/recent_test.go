@@ -68,11 +68,14 @@ func TestRecent(t *testing.T) {
 			f.send(t, decision.Decision{ID: fmt.Sprint(i), Owner: "grace"})
 		}
 		f.bodies <- []byte(`["another version"]`)
-		f.send(t, decision.Decision{ID: "ada's", Owner: "ADA"})
-		f.send(t, decision.Decision{ID: "by ada", Owner: "grace", Actor: "ada"})
+		f.send(t, decision.Decision{ID: "ada's", Owner: "ADA", Rule: "too-many"})
+		f.send(t, decision.Decision{ID: "by ada", Owner: "grace", Actor: "ada", Rule: "too-many"})
 		list := r.Newest()
 		if len(list) != recentMost || list[0].ID != "by ada" || list[1].ID != "ada's" || list[2].ID != fmt.Sprint(recentMost+9) {
 			t.Errorf("%d decisions, the newest %+v", len(list), list[0])
+		}
+		if hits, since := r.Hits(); hits["too-many"].Count != 2 || len(hits) != 1 || since.IsZero() {
+			t.Errorf("hits: %+v since %s", hits, since)
 		}
 		r.Forget("ada")
 		for _, d := range r.Newest() {

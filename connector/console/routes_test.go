@@ -48,6 +48,12 @@ var pageMatrix = map[string]string{
 	"POST /jobs/{printer}/{job}/cancel":  "operate admin",
 	"POST /jobs/{printer}/{job}/release": "operate admin",
 	"POST /jobs/bulk":                    "operate admin",
+	"GET /audit":                         "admin",
+	"GET /policy":                        "read operate admin",
+	"GET /badges":                        "read operate admin",
+	"GET /accounts":                      "read operate admin",
+	"GET /accounts/{account}":            "read operate admin",
+	"POST /accounts/{account}/adjust":    "admin",
 	"GET /people":                        "read operate admin",
 	"GET /people/{person}":               "read operate admin",
 	"POST /people/{person}/code":         "operate admin",
@@ -67,6 +73,10 @@ var pageMatrix = map[string]string{
 	"POST /station/{device}/enrol":       "west operate admin",
 	"GET /station/{device}/{page}":       "", // leads to the station's first page
 }
+
+// pathValues replaces the wildcards of paths.
+var pathValues = strings.NewReplacer(
+	"{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west", "{person}", annaID, "{account}", "center.lab")
 
 // Each page and form is for whom the matrix says, and for nobody else.
 func TestPageAuthorization(t *testing.T) {
@@ -94,7 +104,7 @@ func TestPageAuthorization(t *testing.T) {
 			continue
 		}
 		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west", "{person}", annaID).Replace(path)
+		path = pathValues.Replace(path)
 		if pattern == "GET /station/{device}/jobs" {
 			path += "?visit=guessed" // without a ticket it leads to the station's first page
 		}

@@ -92,7 +92,7 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 				continue
 			}
 			method, path, _ := strings.Cut(pattern, " ")
-			path = strings.NewReplacer("{$}", "", "{printer}", "p", "{job}", "j", "{device}", "west", "{person}", annaID).Replace(path)
+			path = pathValues.Replace(path)
 			if pattern == "GET /station/{device}/jobs" {
 				path += "?visit=guessed" // without a ticket it leads to the station's first page
 			}

@@ -35,6 +35,14 @@ func (b *browser) consolePictures() {
 	b.open("/people?q=contoso-nobody")
 	b.sees("name begins like this")
 	b.narrow("people")
+	for name, text := range map[string]string{
+		"audit": "cancel", "badges": "To revoke one", "accounts": "These are shared", "policy": "In force is",
+	} {
+		b.open("/" + name)
+		b.sees(text)
+		b.narrow(name)
+		b.picture(name)
+	}
 }
 
 // The console shows whose each job is, and why what happened to it, on a phone, too.

@@ -90,6 +90,36 @@ func TestConsolePerson(t *testing.T) {
 		if a := o.asked("cancel"); len(a) != 1 || a[0].Note != "moved out" {
 			t.Errorf("cancel: %+v", a)
 		}
+		_, text = desk.load("/audit", nil)
+		desk.says(text, []string{"lost it", "exam", "broken reader", "student", "adjust-quota", b.ID}, []string{"4711"})
+		_, text = desk.load("/badges", nil)
+		desk.says(text, []string{b.ID, "student", "revoked"}, []string{"4711"})
+	})
+}
+
+// A shared account has a page with what is left, what happened on it and why; that of a person leads to
+// the person.
+func TestConsoleAccounts(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		o.write("policy.yaml", officePolicy+`allowances: [{name: lab, when: "true", account: center/lab, pages: 100, every: month}]`+"\n")
+		s := o.start(zap.NewNop())
+		defer s.end()
+		s.register()
+		desk := o.surfer()
+		desk.load("/login", url.Values{"token": {adminToken}})
+		_, text := desk.load("/accounts", nil)
+		desk.says(text, []string{"center.lab", "100 pages left of 100 pages"}, nil)
+		_, text = desk.load("/accounts/center.lab/adjust", url.Values{"delta": {"-5"}, "reason": {"misprint"}})
+		desk.says(text, []string{"The account is changed.", "95 pages left of 100 pages", "misprint", "adjust"}, nil)
+		_, text = desk.load("/accounts/center.lab/adjust", url.Values{"delta": {"-5"}})
+		desk.says(text, []string{"Write a reason", "95 pages left"}, nil)
+		_, text = desk.load("/policy", nil)
+		desk.says(text, []string{"too-many", "job.copies &gt; 50", "copies.too-many", "lab allowance"}, nil)
+		_, text = desk.load("/accounts/"+studentID, nil)
+		desk.says(text, []string{"There is no such account"}, nil)
+		_, text = desk.load("/audit?since=1h", nil)
+		desk.says(text, []string{"account center.lab", "misprint"}, nil)
 	})
 }
 

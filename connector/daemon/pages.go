@@ -69,7 +69,8 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	}
 	return console.New(console.Deps{
 		Site: site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: api, Releaser: releaser,
-		API: api.ClientFor, Users: parts.users, Search: d.graph, Titles: cfg.Station.Titles, NoBadges: parts.badges == nil,
+		API: api.ClientFor, Users: parts.users, Search: d.graph, Titles: cfg.Station.Titles,
+		Policy: d.jobs.Evaluator.Policy, NoBadges: parts.badges == nil,
 		Recent: d.services.recent, Health: d.health, Held: d.index.Held, Failures: d.index.Failures,
 		Swept: d.jobs.Sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		DeviceEntries: api.DeviceEntries, Logger: log,

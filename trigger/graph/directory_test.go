@@ -101,6 +101,42 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// People are found by how one of their names begins, whatever is typed, and no more than are asked for;
+// the text is in no error.
+func TestPeopleNamed(t *testing.T) {
+	sim := graphtest.New(graphtest.Calm())
+	t.Cleanup(sim.Close)
+	for i, name := range []string{"Ada Byron", "Adam O'Hara", "Grace Hopper"} {
+		sim.AddUser(graphtest.User{
+			ID: fmt.Sprintf("5b0c3a9e-0001-4c1d-8a2b-%012d", i), UPN: strings.ToLower(name[:3]) + "@contoso.com", DisplayName: name,
+		})
+	}
+	sim.AddApp(graphtest.App{ClientID: testClient, Secret: testSecret})
+	cfg := testConfig(t)
+	cfg.TenantID = sim.Tenant()
+	c, err := New(cfg, Options{Transport: sim.Transport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		"ada": 2, "Adam O'Hara": 1, "grace": 1, "Hopper": 0, " ": 0, "') or startswith(displayName,'G": 0, strings.Repeat("a", 65): 0,
+	} {
+		if found, err := c.PeopleNamed(t.Context(), text, 10); err != nil || len(found) != want {
+			t.Errorf("%q: %+v %v, want %d", text, found, err, want)
+		}
+	}
+	if found, err := c.PeopleNamed(t.Context(), "a", 1); err != nil || len(found) != 1 {
+		t.Errorf("one is asked for: %+v %v", found, err)
+	}
+	o := &fakeServers{graph: func(int, *http.Request) (*http.Response, error) {
+		return answer(403, `{"error":{"code":"Authorization_RequestDenied","message":"PLANTED"}}`), nil
+	}}
+	c, _ = o.client(t)
+	if _, err := c.PeopleNamed(t.Context(), "PLANTED", 10); err == nil || strings.Contains(err.Error(), "PLANTED") {
+		t.Error(err)
+	}
+}
+
 func TestCanonicalGUID(t *testing.T) {
 	for in, want := range map[string]string{
 		"D1D1D1D1-AAAA-4BBB-8CCC-123456789ABC": "d1d1d1d1-aaaa-4bbb-8ccc-123456789abc", "": "", "held": "",

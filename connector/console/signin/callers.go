@@ -74,7 +74,12 @@ func (p *Pages) PageFor(ctx context.Context, c access.Caller, title string) view
 // navigation is where somebody can go at the console.
 func navigation(c access.Caller) (links []view.Link) {
 	if c.May(access.RoleRead) {
-		links = append(links, view.Link{Path: view.Home, Text: "Jobs"}, view.Link{Path: "/people", Text: "People"})
+		links = append(links, view.Link{Path: view.Home, Text: "Jobs"}, view.Link{Path: "/people", Text: "People"},
+			view.Link{Path: "/badges", Text: "Badges"}, view.Link{Path: "/accounts", Text: "Accounts"},
+			view.Link{Path: "/policy", Text: "Policy"})
+	}
+	if c.May(access.RoleAdmin) {
+		links = append(links, view.Link{Path: "/audit", Text: "Audit"})
 	}
 	return links
 }
