@@ -37,7 +37,7 @@ func (o *openID) keys() (signs *rsa.PrivateKey, id string, published *rsa.Public
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.key == nil {
-		o.rotate()
+		o.key, o.keyID = firstKey(), crand.Text()
 	}
 	signs = o.key
 	if o.forged != nil {
@@ -46,16 +46,19 @@ func (o *openID) keys() (signs *rsa.PrivateKey, id string, published *rsa.Public
 	return signs, o.keyID, &o.key.PublicKey
 }
 
-func (o *openID) rotate() {
-	o.key, _ = rsa.GenerateKey(crand.Reader, 2048) // never fails
-	o.keyID = crand.Text()
+// Keys take long to make: all simulators of a process begin with the same, and forge with the same.
+var firstKey, forgingKey = sync.OnceValue(newKey), sync.OnceValue(newKey)
+
+func newKey() *rsa.PrivateKey {
+	key, _ := rsa.GenerateKey(crand.Reader, 2048) // never fails
+	return key
 }
 
 // RotateKeys replaces the key that signs id tokens, as Entra does now and then.
 func (s *Sim) RotateKeys() {
 	s.openID.mu.Lock()
 	defer s.openID.mu.Unlock()
-	s.openID.rotate()
+	s.openID.key, s.openID.keyID = newKey(), crand.Text()
 }
 
 // ForgeIDTokens signs id tokens with a key that is not published, until it is switched off.
@@ -64,7 +67,7 @@ func (s *Sim) ForgeIDTokens(on bool) {
 	defer s.openID.mu.Unlock()
 	s.openID.forged = nil
 	if on {
-		s.openID.forged, _ = rsa.GenerateKey(crand.Reader, 2048) // never fails
+		s.openID.forged = forgingKey()
 	}
 }
 
