@@ -169,9 +169,6 @@ func Default() *Policy {
 // of its SHA-256.
 func (p *Policy) Hash() string { return p.hash }
 
-// HasRules reports whether there is a rule.
-func (p *Policy) HasRules() bool { return len(p.rules) > 0 }
-
 // Summary says in a few words what the policy holds.
 func (p *Policy) Summary() string {
 	at := map[Point]int{}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -167,10 +168,15 @@ func (f *policyFile) look(asked bool) {
 var errNoRules = errors.New("the file has no rules any more: write it again if it was cut off; if no rules are what is " +
 	"meant, restart the daemon")
 
+// hasRules reports whether a policy has more than allowances.
+func hasRules(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Parts(), func(part policy.Part) bool { return part.Kind == "rule" })
+}
+
 // take has a policy in force, or refuses it.
 func (f *policyFile) take(src []byte) {
 	p, err := policyfile.Load(f.path, src)
-	if err == nil && !p.HasRules() && f.current.Load().HasRules() {
+	if err == nil && !hasRules(p) && hasRules(f.current.Load()) {
 		err = errNoRules
 	}
 	if err != nil {
