@@ -52,14 +52,18 @@ func TestLendJobs(t *testing.T) {
 		} {
 			student.says(lend(wrong[0], wrong[1]), []string{"Find your colleague, and choose for how long"}, nil)
 		}
-		student.says(lend(carlID, "744"), []string{"Your colleague may print your jobs now", "Carl Colleague", "carl@contoso.com"}, nil)
+		text := lend(carlID, "744")
+		student.says(text, []string{"Your colleague may print your jobs now", "Carl Colleague", "carl@contoso.com"}, nil)
+		if n := strings.Count(text, "Carl Colleague"); n != 1 {
+			t.Errorf("the colleague is listed %d times", n)
+		}
 		carl.says(carl.signIn(carlID, "/me"), []string{"You may print for", "student@contoso.com", "Nobody else may print your jobs"}, nil)
 		for i := range 9 {
 			lend(fmt.Sprintf("7d1b2c3e-0000-4a6b-8c7d-9e0f1a2b3d%02d", i), "24")
 		}
 		student.says(lend("7d1b2c3e-0000-4a6b-8c7d-9e0f1a2b3d11", "8"), []string{"Ten people may print for you already"}, nil)
 		student.says(lend(carlID, "8"), []string{"Your colleague may print your jobs now"}, nil)
-		_, text := carl.load("/me/lend/end", url.Values{"to": {carlID}}) // theirs, not the student's
+		_, text = carl.load("/me/lend/end", url.Values{"to": {carlID}}) // theirs, not the student's
 		carl.says(text, []string{"You may print for"}, nil)
 		_, text = student.load("/me/lend/end", url.Values{"to": {carlID}})
 		student.says(text, []string{"may no longer print your jobs"}, []string{"Carl"})

@@ -187,7 +187,7 @@ func (s *Store) With(ctx context.Context, person string, now time.Time) (by, to 
 	if !ok {
 		return nil, nil, nil
 	}
-	for _, id := range []string{person, strings.ToUpper(person)} { // as in Of
+	for _, id := range slices.Compact([]string{person, strings.ToUpper(person)}) { // as in Of
 		err = s.each(ctx, Prefix+"*."+id, func(d Delegation) {
 			if !d.Damaged && now.Before(d.Expires) {
 				by = append(by, d)
