@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
+	"pullprint/connector/notice"
 	"pullprint/connector/printer"
 	"pullprint/connector/tap"
 	"pullprint/policy"
@@ -100,7 +101,8 @@ func (o testParts) pages(t *testing.T) *Pages {
 	var mine *own.Pages
 	if o.entra != nil {
 		mine, err = own.New(own.Deps{
-			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Logger: log,
+			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices,
+			Notices: notice.NewChoices(&memory{}), Logger: log,
 		})
 		must(err)
 	}

@@ -23,6 +23,8 @@ var personMatrix = map[string]string{
 	"POST /me/lend":                        "person read operate admin",
 	"POST /me/lend/find":                   "person read operate admin",
 	"POST /me/lend/end":                    "person read operate admin",
+	"GET /me/notices":                      "person read operate admin",
+	"POST /me/notices":                     "person read operate admin",
 	"GET /me/print":                        "person read operate admin",
 	"POST /me/print":                       "person read operate admin",
 }

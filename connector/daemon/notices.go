@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/config"
+	"pullprint/connector/notice"
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
 	"pullprint/connector/notify/webhook"
@@ -44,7 +45,7 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}
 	return notify.New(notify.Options{
 		Records: d.bus, State: d.bus.State(), Stream: d.bus, Dead: d.bus, Channels: channels, Webhooks: webhooks,
-		Texts: texts, BudgetLow: cfg.BudgetLow, Registerer: d.o.Registry, Logger: d.o.Logger,
+		Texts: texts, BudgetLow: cfg.BudgetLow, Choices: notice.NewChoices(d.bus.State()), Registerer: d.o.Registry, Logger: d.o.Logger,
 	}), nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"pullprint/connector/console/station"
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
+	"pullprint/connector/notice"
 	"pullprint/connector/phone"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
@@ -55,10 +56,14 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	var mine *own.Pages
 	var phones *at.Pages
 	if parts.signIn != nil {
+		var notices own.Notices
+		if cfg.Notices.Mail.Configured() {
+			notices = notice.NewChoices(d.bus.State())
+		}
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
 			Self: api, Search: d.graph, Users: parts.users,
-			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), Devices: cfg.Devices, Logger: log,
+			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), Devices: cfg.Devices, Notices: notices, Logger: log,
 		})
 		if err != nil {
 			return nil, err

@@ -3,11 +3,13 @@ package notify_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/decision"
+	"pullprint/connector/notice"
 	"pullprint/connector/notify"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
@@ -142,6 +144,32 @@ func TestBudgetOnceAPeriod(t *testing.T) {
 		live(t, b, in, -1, 2*time.Hour)
 		if got := in.of(anna); len(got) != 3 {
 			t.Errorf("in the next period: %q", got)
+		}
+	})
+}
+
+// Who does not want notices of a kind gets none of it, and the others.
+func TestOptedOut(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		b, in := bustest.Open(t), &inbox{}
+		err := notice.NewChoices(b.State()).SetOff(t.Context(), anna, []string{notice.Aborted, notice.BadgeEnrolled})
+		if err != nil {
+			t.Fatal(err)
+		}
+		abort(t, b, anna, 1, "copies.too-many")
+		abort(t, b, person(1), 1, "copies.too-many")
+		for _, kind := range []string{notice.BadgeEnrolled, notice.Kept} {
+			n := notice.Notice{ID: kind, Kind: kind, Owner: anna, Text: kind}
+			if err := notice.Write(t.Context(), b, &n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		live(t, b, in, -1, time.Hour)
+		if got := in.of(anna); len(got) != 2 || strings.Contains(strings.Join(got, " "), "not printed") || len(in.of(person(1))) != 1 {
+			t.Errorf("%q, and another %q", got, in.of(person(1)))
+		}
+		if n := len(dead(t, b)); n != 0 {
+			t.Errorf("%d dead letters", n)
 		}
 	})
 }

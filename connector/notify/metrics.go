@@ -13,10 +13,11 @@ const (
 	resultRetried   = "retried"
 	resultDead      = "dead"
 	resultNoAddress = "no_address"
+	resultOptedOut  = "opted_out"
 	resultLimited   = "limited" // the person has had as many messages as they get in a day
 )
 
-var results = []string{resultSent, resultRetried, resultDead, resultNoAddress, resultLimited}
+var results = []string{resultSent, resultRetried, resultDead, resultNoAddress, resultOptedOut, resultLimited}
 
 // webhookChannel is the label of all webhooks.
 const webhookChannel = "webhook"
@@ -26,7 +27,7 @@ type metrics struct{ notices *prometheus.CounterVec }
 func newMetrics(reg prometheus.Registerer, channels []Channel, webhooks []Webhook) *metrics {
 	m := &metrics{promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "pullprint_notices_total",
-		Help: "Notices to people by channel (nats: stored for bridges), kind and result: sent, retried, dead, no_address or limited.",
+		Help: "Notices to people by channel (nats: stored for bridges), kind and result: sent, retried, dead, no_address, opted_out or limited.",
 	}, []string{"channel", "kind", "result"})}
 	for _, kind := range notice.Kinds {
 		m.notices.WithLabelValues("nats", kind, resultSent)

@@ -77,6 +77,14 @@ func withCause(why string, err error) string {
 	return fmt.Sprintf("%s: %v", why, err)
 }
 
+// errOptedOut says that a person does not want a kind of notice.
+var errOptedOut = errors.New("the person does not want notices of this kind")
+
+// Choices are which kinds of notices people don't want; *notice.Choices is one.
+type Choices interface {
+	Off(ctx context.Context, person string) ([]string, error)
+}
+
 // DeadLetters stores what was given up; *bus.Bus is one.
 type DeadLetters interface {
 	PublishDeadNotice(ctx context.Context, msgID string, body []byte) error
@@ -94,6 +102,8 @@ type Options struct {
 	// Webhooks are told of each notice. There may be none.
 	Webhooks []Webhook
 	Texts    *Texts
+	// Choices are which notices people don't want; nil is none.
+	Choices Choices
 	// BudgetLow is of how many percent of a budget people are told; 0 is notice.DefaultLow.
 	BudgetLow  int
 	Registerer prometheus.Registerer

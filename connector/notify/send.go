@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -108,6 +109,9 @@ func (p *delivery) send(ctx context.Context, a *attempt) {
 		a.err = &Refused{Why: "the hold had ended before it could be sent"}
 		return
 	}
+	if a.err = p.wanted(ctx, a.b.Owner, w.Notice.Kind); a.err != nil {
+		return
+	}
 	text, err := p.o.Texts.render(ctx, &w.Notice, w.Count)
 	if err != nil {
 		a.err = &Refused{Why: "the template could not be carried out", Err: err}
@@ -123,6 +127,18 @@ func (p *delivery) send(ctx context.Context, a *attempt) {
 	}
 }
 
+// wanted reports with errOptedOut that a person does not want a kind of notice.
+func (p *delivery) wanted(ctx context.Context, owner, kind string) error {
+	if p.o.Choices == nil || notice.Mandatory(kind) {
+		return nil
+	}
+	off, err := p.o.Choices.Off(ctx, owner)
+	if err == nil && slices.Contains(off, kind) {
+		return errOptedOut
+	}
+	return err
+}
+
 // end stores what became of a message.
 func (p *delivery) end(ctx context.Context, a *attempt) error {
 	w, now := a.b.Waiting[0], time.Now()
@@ -133,6 +149,8 @@ func (p *delivery) end(ctx context.Context, a *attempt) error {
 		result = resultSent
 	case errors.Is(a.err, ErrNoAddress):
 		result = resultNoAddress
+	case errors.Is(a.err, errOptedOut):
+		result = resultOptedOut
 	case final || a.b.tired(now):
 		result = resultDead
 	}
@@ -171,6 +189,8 @@ func (p *delivery) end(ctx context.Context, a *attempt) error {
 		p.log.Info("notice sent", fields...)
 	case resultNoAddress:
 		p.log.Info("notice not sent: the person has no address", fields...)
+	case resultOptedOut:
+		p.log.Debug("notice not sent: the person does not want this kind", fields...)
 	}
 	return nil
 }

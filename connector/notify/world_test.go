@@ -162,7 +162,8 @@ func live(t *testing.T, b *bus.Bus, in *inbox, steps int, d time.Duration, hooks
 		t.Fatal(err)
 	}
 	o := notify.Options{
-		Records: l, State: dyingState{b.State(), l}, Stream: l, Dead: l, Channels: []notify.Channel{l}, Texts: texts, Logger: zap.NewNop(),
+		Records: l, State: dyingState{b.State(), l}, Stream: l, Dead: l, Channels: []notify.Channel{l}, Texts: texts,
+		Choices: notice.NewChoices(b.State()), Logger: zap.NewNop(),
 	}
 	for _, r := range hooks {
 		o.Webhooks = append(o.Webhooks, dyingReceiver{r, l})

@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/directory"
 	"pullprint/connector/job"
+	"pullprint/connector/notice"
 	"pullprint/connector/store"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
@@ -124,7 +125,9 @@ func (p *People) forget(ctx context.Context, w identity, how Erasure) error {
 		if err := p.Jobs.Forget(ctx, id+".>"); err != nil {
 			return err
 		}
-		for _, filter := range []string{delegation.Prefix + id + ".>", delegation.Prefix + "*." + id, "notices.person." + id} {
+		for _, filter := range []string{
+			delegation.Prefix + id + ".>", delegation.Prefix + "*." + id, "notices.person." + id, notice.ChoicePrefix + id,
+		} {
 			if err := p.State.Forget(ctx, filter); err != nil {
 				return err
 			}

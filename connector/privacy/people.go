@@ -150,7 +150,7 @@ func (p *People) state() holding {
 		case "session":
 			return sessionFields.concerns(w, value)
 		case "notices":
-			return len(words) == 3 && words[1] == "person" && w.is(words[2])
+			return len(words) == 3 && (words[1] == "person" || words[1] == "choice") && w.is(words[2])
 		}
 		return false
 	}, left}

@@ -39,6 +39,8 @@ type myPage struct {
 	Past     []myJob
 	// Lent are who may print for the person, Lends for whom the person may print.
 	Lent, Lends []lent
+	// Notices is set when a person can choose what they are told by mail.
+	Notices bool
 	// Canceled is set when a job was just deleted, NowLent and Ended when jobs were lent or are no longer.
 	Canceled, NowLent, Ended bool
 	// Remote is set when jobs can be printed from here.
@@ -112,6 +114,7 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 	q := req.URL.Query()
 	data := myPage{
 		Canceled: q.Has("canceled"), NowLent: q.Has("lent"), Ended: q.Has("ended"), Remote: p.SignedIn.Remote(),
+		Notices: p.Notices != nil,
 	}
 	shown := p.Callers.PageFor(req.Context(), who, "Your print jobs")
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {

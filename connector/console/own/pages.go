@@ -48,6 +48,8 @@ type Deps struct {
 	Users  directory.Finder
 	// Account is what is left on an account.
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
+	// Notices are which ones people want; nil when nobody is told by mail.
+	Notices Notices
 	Devices []printer.Device
 	Logger  *zap.Logger
 }
@@ -66,7 +68,7 @@ type Pages struct {
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend"}
+	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices"}
 	p := &Pages{Deps: d, searches: limit{times: maxSearches, in: searchesIn}, log: d.Logger.Named("admin")}
 	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
 		"days": func(hours int) int { return hours / 24 },
@@ -84,6 +86,7 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"POST " + lendPath + "/find":           p.findColleague,
 		"POST " + lendPath + "/end":            p.endLending,
 	}
+	p.withNotices(routes)
 	if p.SignedIn.Remote() {
 		routes["GET "+printPath], routes["POST "+printPath] = p.askPrint, p.print
 	}

@@ -1,0 +1,89 @@
+package own
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"pullprint/connector/notice"
+)
+
+// noticesPath is the page on which a person chooses what they are told.
+const noticesPath = "/me/notices"
+
+// Notices are which ones people want; *notice.Choices is one.
+type Notices interface {
+	Off(ctx context.Context, person string) ([]string, error)
+	SetOff(ctx context.Context, person string, off []string) error
+}
+
+// noticeNames are the kinds of notices in words.
+var noticeNames = map[string]string{
+	notice.Aborted:           "A job of mine will not be printed",
+	notice.Kept:              "A job of mine could not be released",
+	notice.Failed:            "A job of mine failed at the printer",
+	notice.HoldEnding:        "A job of mine will be deleted soon",
+	notice.HoldExpired:       "A job of mine was deleted, since nobody released it",
+	notice.BudgetLow:         "Little is left of my print budget",
+	notice.BudgetExhausted:   "My print budget is used up",
+	notice.ReleasedByAnother: "Somebody else released a job of mine",
+	notice.BadgeEnrolled:     "A badge was enrolled for me",
+}
+
+// noticeChoice is one kind of notice on the page.
+type noticeChoice struct {
+	Kind, Name string
+	On, Always bool
+}
+
+type noticesPage struct {
+	Kinds []noticeChoice
+	// Saved is set when a choice was just stored.
+	Saved bool
+}
+
+// askNotices shows what a person is told.
+func (p *Pages) askNotices(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.Callers.Self(rw, req)
+	if !ok {
+		return
+	}
+	off, err := p.Notices.Off(req.Context(), who.Person)
+	if err != nil {
+		p.failMe(rw, err)
+		return
+	}
+	data := noticesPage{Saved: req.URL.Query().Has("saved")}
+	for _, kind := range notice.Kinds {
+		data.Kinds = append(data.Kinds, noticeChoice{kind, noticeNames[kind], !slices.Contains(off, kind), notice.Mandatory(kind)})
+	}
+	shown := p.Callers.PageFor(req.Context(), who, "What you are told by mail")
+	shown.Data = data
+	p.Site.Show(rw, http.StatusOK, "menotices", shown)
+}
+
+// setNotices stores what a person is told: the kinds that the form names.
+func (p *Pages) setNotices(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.Callers.Self(rw, req)
+	if !ok {
+		return
+	}
+	if err := req.ParseForm(); err != nil { // without its kinds it would switch all of them off
+		p.failMe(rw, err)
+		return
+	}
+	wanted := req.PostForm["kind"]
+	off := slices.DeleteFunc(slices.Clone(notice.Kinds), func(kind string) bool { return slices.Contains(wanted, kind) })
+	if err := p.Notices.SetOff(req.Context(), who.Person, off); err != nil {
+		p.failMe(rw, err)
+		return
+	}
+	http.Redirect(rw, req, noticesPath+"?saved=1", http.StatusSeeOther)
+}
+
+// withNotices adds the page, when people are told by mail.
+func (p *Pages) withNotices(routes map[string]http.HandlerFunc) {
+	if p.Notices != nil {
+		routes["GET "+noticesPath], routes["POST "+noticesPath] = p.askNotices, p.setNotices
+	}
+}
