@@ -201,6 +201,9 @@ func (k *checker) badges() {
 	for i, step := range b.Normalise {
 		k.step(fmt.Sprintf("badges.normalise[%d]", i), step)
 	}
+	k.refuse(b.SelfEnrol && !k.c.SignIn.Configured(), "badges.self_enrol",
+		"write sign_in.public_url and what goes with it, or leave self_enrol out",
+		"badges.self_enrol without sign_in: people enrol their badges on their own page")
 	if b.EntraAttribute != "" {
 		k.oneOf("badges.entra_attribute", b.EntraAttribute, "employeeId")
 	}

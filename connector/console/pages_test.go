@@ -27,6 +27,7 @@ import (
 	"pullprint/connector/printer"
 	"pullprint/connector/tap"
 	"pullprint/policy"
+	"pullprint/policy/badge"
 )
 
 // testTokens are the tokens of the tests, by who holds them.
@@ -102,7 +103,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 	if o.entra != nil {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices,
-			Notices: notice.NewChoices(&memory{}), Logger: log,
+			Notices: notice.NewChoices(&memory{}), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
 		})
 		must(err)
 	}

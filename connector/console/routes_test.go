@@ -71,6 +71,7 @@ var pageMatrix = map[string]string{
 	"POST /station/{device}/leave":       "west operate admin",
 	"GET /station/{device}/enrol":        "west operate admin",
 	"POST /station/{device}/enrol":       "west operate admin",
+	"GET /station/{device}/claim":        "west operate admin",
 	"GET /station/{device}/{page}":       "", // leads to the station's first page
 }
 
@@ -105,7 +106,7 @@ func TestPageAuthorization(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(pattern, " ")
 		path = pathValues.Replace(path)
-		if pattern == "GET /station/{device}/jobs" {
+		if pattern == "GET /station/{device}/jobs" || pattern == "GET /station/{device}/claim" {
 			path += "?visit=guessed" // without a ticket it leads to the station's first page
 		}
 		for who, mine := range cookies {

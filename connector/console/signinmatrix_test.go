@@ -27,6 +27,8 @@ var personMatrix = map[string]string{
 	"POST /me/notices":                     "person read operate admin",
 	"GET /me/print":                        "person read operate admin",
 	"POST /me/print":                       "person read operate admin",
+	"GET /me/badge":                        "person read operate admin",
+	"POST /me/badge":                       "person read operate admin",
 }
 
 // everybody are the cookies of who could ask: a reader's station, people without and with each
@@ -95,7 +97,7 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 			}
 			method, path, _ := strings.Cut(pattern, " ")
 			path = pathValues.Replace(path)
-			if pattern == "GET /station/{device}/jobs" {
+			if pattern == "GET /station/{device}/jobs" || pattern == "GET /station/{device}/claim" {
 				path += "?visit=guessed" // without a ticket it leads to the station's first page
 			}
 			for who, mine := range cookies {

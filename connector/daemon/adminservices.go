@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"pullprint/connector/privacy"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/trigger/graph"
 
 	"go.uber.org/zap"
@@ -56,6 +58,9 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 		if cfg.NATS.Embedded == nil {
 			taps.Share(d.bus.State())
 		}
+		if d.enrolAt() != "" {
+			taps.SelfEnrol()
+		}
 	}
 	tokens, err := access.NewTokens(cfg.Admin.TokenSources(cfg.Devices), log)
 	if err != nil {
@@ -78,7 +83,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 		Tokens: tokens, Sessions: sessions, Phones: phones, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry, phones})
+	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry, phones, d.pins})
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}
@@ -135,6 +140,7 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 		return nil, fmt.Errorf("badges.normalise: %w", err)
 	}
 	registry := badge.NewRegistry(d.bus.Badges(), keys, chain)
+	d.pins = openPINs(d.bus.Badges(), keys)
 	registry.FindOwners(func(ctx context.Context, name string) (string, bool, error) {
 		u, ok, err := d.graph.User(ctx, name)
 		if err != nil {
@@ -153,6 +159,15 @@ func (d *daemon) openBadges(ctx context.Context) (*badge.Registry, error) {
 	}
 	d.badges = registry
 	return registry, nil
+}
+
+// openPINs are the PINs of people, under secrets made of the keys of badges.
+func openPINs(kv pin.KV, keys badge.Keys) *pin.PINs {
+	var peppers []pin.Pepper
+	for _, k := range keys.Derived("pin") {
+		peppers = append(peppers, pin.Pepper(k))
+	}
+	return pin.New(kv, peppers, rand.Reader)
 }
 
 // badgesReady says whether every stored badge can be found. Once that is so, it

@@ -31,6 +31,7 @@ import (
 	"pullprint/connector/selftest"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
 	"pullprint/trigger/graph"
@@ -86,6 +87,7 @@ type daemon struct {
 	jobs        *connector.Connector
 	services    adminServices
 	badges      *badge.Registry
+	pins        *pin.PINs // nil without badges
 	ledger      *ledger.Ledger
 	admin       *administrator   // nil when no sign-in is kept
 	selfTester  *selftest.Tester // nil without self-tests

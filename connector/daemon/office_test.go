@@ -63,6 +63,7 @@ type office struct {
 	hook    *deliveries
 	metrics string // address
 	badges  string // more of the section badges
+	located string // more of the device with a station
 	more    string // more sections
 	listen  func(network, address string) (net.Listener, error)
 	tune    func(*daemon.Options) // what a test wants otherwise
@@ -164,7 +165,7 @@ queues:
   - {printer_id: %s, name: Follow-Me, mode: pull, hold_for: 1h}
   - {printer_id: %s, name: Poster, mode: direct}
 devices:
-  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token}
+  - {id: hq-2-west, printer_id: %s, queues: [Follow-Me], token_file: reader-token%s}
   - {id: hq-2-east, printer_id: %s, queues: [Follow-Me]}
 policy: {file: policy.yaml}
 badges: {key_file: badge-key%s}
@@ -172,7 +173,7 @@ admin: {listen: "%s", token_file: admin-token}
 nats: {%s}
 metrics: {listen: "%s"}
 %s
-`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, westID, eastID, o.badges, o.admin(), nats, o.metrics, o.more))
+`, o.sim.Tenant(), graphAddr, appID, hookAddr, pullID, directID, westID, o.located, eastID, o.badges, o.admin(), nats, o.metrics, o.more))
 }
 
 func (o *office) write(name, text string) {

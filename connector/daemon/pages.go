@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"strings"
+
 	"pullprint/connector/access"
 	"pullprint/connector/console"
 	"pullprint/connector/console/at"
@@ -13,6 +15,7 @@ import (
 	"pullprint/connector/phone"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 )
 
 // pageParts are what the pages share with the API.
@@ -25,6 +28,7 @@ type pageParts struct {
 	taps     *tap.Taps // nil without badges, as badges
 	badges   *badge.Registry
 	phones   *phone.Devices
+	pins     *pin.PINs
 }
 
 // openPages makes the pages for people: each package of them, and the console, which serves them all.
@@ -47,8 +51,8 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	stations, err := station.New(station.Deps{
 		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
 		Graph: d.graph, Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
-		PhoneCode: parts.phones.Code,
-		Devices:   cfg.Devices, Logger: log,
+		PhoneCode: parts.phones.Code, OwnPage: d.enrolAt(),
+		Devices: cfg.Devices, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -60,11 +64,16 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 		if cfg.Notices.Mail.Configured() {
 			notices = notice.NewChoices(d.bus.State())
 		}
-		mine, err = own.New(own.Deps{
+		deps := own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
 			Self: api, Search: d.graph, Users: parts.users,
-			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), Devices: cfg.Devices, Notices: notices, Logger: log,
-		})
+			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, Devices: cfg.Devices,
+			Notices: notices, Logger: log,
+		}
+		if d.enrolAt() != "" {
+			deps.Badges = parts.badges
+		}
+		mine, err = own.New(deps)
 		if err != nil {
 			return nil, err
 		}
@@ -89,4 +98,13 @@ func (d *daemon) openPhonePages(site *view.Site, callers *signin.Pages, phones *
 		Site: site, Callers: callers, Phones: phones, Releaser: releaser, SignedIn: tap.NewSignedIn(releaser, false, log),
 		Graph: d.graph, Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Help: cfg.Station.Help, Logger: log,
 	})
+}
+
+// enrolAt is the address at which people enrol their own badges; empty where they don't.
+func (d *daemon) enrolAt() string {
+	cfg := d.o.Config
+	if !cfg.Badges.SelfEnrol || !cfg.SignIn.Configured() || cfg.Badges.KeyFile == "" {
+		return ""
+	}
+	return strings.TrimSuffix(cfg.SignIn.PublicURL, "/") + "/me"
 }

@@ -3,6 +3,7 @@
 package integrity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 	"pullprint/trigger"
@@ -206,7 +208,7 @@ func CheckRecord(bucket, key string, value []byte) error {
 		case bucketQuota:
 			return ledger.Check(key, value)
 		case bucketBadges:
-			return badge.CheckRecord(key, value)
+			return cmp.Or(badge.CheckRecord(key, value), pin.CheckRecord(key, value))
 		case bucketState:
 			return checkState(key, value)
 		}

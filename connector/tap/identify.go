@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pullprint/connector/release"
+	"pullprint/policy/badge"
 )
 
 // typedFor is how long what a reader typed at a station is remembered: the browser shows the
@@ -77,22 +78,36 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 			owner, err = t.badges.Owner(ctx, number, now)
 		}
 	}
-	if errors.Is(err, ErrBadgeUnknown) {
+	who := t.VisitorOf(owner, number)
+	switch {
+	case err == nil:
+		t.forgive(ctx, device, number, now)
+	case errors.Is(err, ErrBadgeUnknown):
 		canonical := t.canonical(number)
 		t.tellOdd(device, canonical, now)
 		if !t.sameCard(device, number, now) {
 			t.countGuess(ctx, device, canonical, now)
 			t.noteFragment(device, number, canonical, now)
 		}
-	}
-	if err == nil {
-		t.forgive(ctx, device, number, now)
+		var failed error
+		if who.Code, failed = t.offer(ctx, device, number, now); failed != nil {
+			err = failed
+		}
 	}
 	t.noteTyped(device, number, now)
-	if err != nil {
-		return Visitor{}, err
+	return who, err
+}
+
+// offer is the code by which the owner of an unknown badge enrols it; empty where they can't.
+func (t *Taps) offer(ctx context.Context, device, number string, now time.Time) (string, error) {
+	if !t.selfEnrol {
+		return "", nil
 	}
-	return t.VisitorOf(owner, number), nil
+	code, err := t.badges.registry.Offer(ctx, number, device, now)
+	if errors.Is(err, badge.ErrNotValid) || errors.Is(err, badge.ErrTaken) || errors.Is(err, badge.ErrNumber) {
+		return "", nil // somebody's, one that was ended, or no card
+	}
+	return code, err
 }
 
 // afterLastTyped is the part of number after the one that was typed last, or that one if

@@ -14,7 +14,7 @@ import (
 // maxTried is how many of the unknown badges and codes that a reader was shown
 // are remembered, and triedFor how long they are kept after the last guess: enough for
 // all cards of a building on the day that badges are introduced, over a working day.
-// With 8 bytes each they fit into a value of 4 KiB.
+// With 15 bytes each, and those of the latest guesses, they fit into a value of 8 KiB.
 const (
 	maxTried = 256
 	triedFor = 12 * time.Hour
@@ -36,24 +36,28 @@ type strikes struct {
 // count adds a guess, and reports whether it locks the reader. It stays locked
 // until the oldest of the guesses is out of the window: then there is room for
 // one, and those whose badges are known waited no longer than needed.
-func (s *strikes) count(tag string, now time.Time) (locks bool) {
+func (s *strikes) count(tag string, limit guessLimit, now time.Time) (locks bool) {
 	if slices.Contains(s.Tried, tag) {
 		return false
 	}
 	s.Tried = append(s.Tried, tag)
 	s.Tried = s.Tried[max(0, len(s.Tried)-maxTried):]
 	s.Unknown = append(s.Unknown, now)
-	if len(s.Unknown) < unknownLimit {
+	if len(s.Unknown) < limit.count {
 		return false
 	}
-	s.Unknown = s.Unknown[len(s.Unknown)-unknownLimit:]
-	end := s.Unknown[0].Add(unknownWindow)
+	s.Unknown = s.Unknown[len(s.Unknown)-limit.count:]
+	end := s.Unknown[0].Add(limit.within)
 	if !now.Before(end) {
 		return false
 	}
 	s.Locked = end
 	return true
 }
+
+// maxTogether is how often a change is tried anew when another replica was faster: twice as often as
+// unknown badges can be shown at one reader before it locks, of those that lock soonest.
+const maxTogether = 2 * unknownLimit
 
 const strikesPrefix = "strikes."
 
@@ -77,7 +81,7 @@ func (t *Taps) countTogether(ctx context.Context, device, tag string, now time.T
 			locks = false
 			return false
 		}
-		locks = s.count(tag, now)
+		locks = s.count(tag, t.limit, now)
 		return true
 	})
 	return locks, err
@@ -86,7 +90,7 @@ func (t *Taps) countTogether(ctx context.Context, device, tag string, now time.T
 // changeTogether stores what fn makes of what replicas know together, unless fn reports
 // that it changed nothing.
 func (t *Taps) changeTogether(ctx context.Context, device string, fn func(s *strikes) bool) error {
-	for range unknownLimit * 2 {
+	for range maxTogether {
 		s, revision, err := t.strikesOf(ctx, device)
 		if err != nil {
 			return err

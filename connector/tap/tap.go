@@ -32,6 +32,11 @@ const (
 	// unknownWindow is the time that they are counted in. The reader opens when the oldest of
 	// them is out of it, so that nobody has to unlock it.
 	unknownWindow = time.Minute
+	// enrolLimit and enrolWindow take their place where people enrol their own cards: about as many
+	// in the long run, but a queue of fifty people with new cards may show theirs one after the
+	// other, as fast as a person can read a code from the screen.
+	enrolLimit  = 60
+	enrolWindow = 10 * time.Minute
 	// sameTap is how long the same badge is the same tap: people hold a card to the reader twice
 	// when it does not seem to react, and readers send a card that stays there again.
 	sameTap = 5 * time.Second
@@ -59,8 +64,14 @@ type LockedError struct {
 
 // Error implements error.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("device %s is locked after %d unknown badges, until %s", e.Device, unknownLimit,
+	return fmt.Sprintf("device %s is locked after too many unknown badges, until %s", e.Device,
 		e.Until.UTC().Format(time.RFC3339))
+}
+
+// guessLimit is how many different guesses within which time lock a reader.
+type guessLimit struct {
+	count  int
+	within time.Duration
 }
 
 // Taps answers badges shown at devices. It is safe for concurrent use.
@@ -71,7 +82,10 @@ type Taps struct {
 	log      *zap.Logger
 	secret   [32]byte // of this process: names badges in memory
 	shared   store.KV // guesses at a reader, counted over all replicas; nil for a single one
-	flight   cache.Flight[tapped]
+	limit    guessLimit
+	// selfEnrol is set where people enrol their own badges.
+	selfEnrol bool
+	flight    cache.Flight[tapped]
 
 	mu      sync.Mutex // guards readers, and what is remembered of each
 	readers map[string]*reader
@@ -105,6 +119,7 @@ type answered struct {
 // may be nil.
 func New(r *release.Releaser, b *BadgeOwners, reg prometheus.Registerer, log *zap.Logger) *Taps {
 	t := &Taps{releaser: r, badges: b, metrics: newMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
+	t.limit = guessLimit{unknownLimit, unknownWindow}
 	rand.Read(t.secret[:])
 	for _, id := range r.Devices() {
 		t.readers[id] = &reader{taps: map[string]answered{}}
@@ -114,6 +129,10 @@ func New(r *release.Releaser, b *BadgeOwners, reg prometheus.Registerer, log *za
 	}
 	return t
 }
+
+// SelfEnrol has unknown badges at stations offered to their owners. It is called before taps are
+// answered.
+func (t *Taps) SelfEnrol() { t.selfEnrol, t.limit = true, guessLimit{enrolLimit, enrolWindow} }
 
 // Share makes replicas count the unknown badges of a reader together; otherwise each of them
 // would allow unknownLimit.
@@ -243,7 +262,7 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
 	tag := t.badges.GuessTag(guess)
 	t.mu.Lock()
-	locks := t.readers[device].count(tag, now)
+	locks := t.readers[device].count(tag, t.limit, now)
 	t.mu.Unlock()
 	if t.shared != nil {
 		if all, err := t.countTogether(context.WithoutCancel(ctx), device, tag, now); err != nil {
@@ -253,7 +272,7 @@ func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Ti
 		}
 	}
 	if locks {
-		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", unknownLimit))
+		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", t.limit.count))
 	}
 }
 

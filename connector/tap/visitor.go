@@ -17,6 +17,8 @@ type Visitor struct {
 	Owner string
 	// Badge names the badge by a keyed hash, from which its number can't be found.
 	Badge string
+	// Code is the one by which the owner of an unknown badge enrols it, where they may.
+	Code string
 }
 
 // VisitorOf is the owner of a badge with a number.

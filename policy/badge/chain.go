@@ -23,6 +23,8 @@ type Config struct {
 	// EntraAttribute, when set, is where an unknown number is looked up in the
 	// directory: employeeId.
 	EntraAttribute string `yaml:"entra_attribute"`
+	// SelfEnrol lets the owner of an unknown card enrol it, signed in with Entra: see Offer.
+	SelfEnrol bool `yaml:"self_enrol"`
 }
 
 // DefaultNormalise is the chain of a configuration that has none.

@@ -99,6 +99,25 @@ func (k key) hash(purpose, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// DerivedKey is a secret that was made of a key of the file for another purpose; the key can't be
+// found from it.
+type DerivedKey struct {
+	// ID is that of the key it was made of.
+	ID     string
+	Secret []byte
+}
+
+// Derived are a secret of each key for a purpose, the current one first.
+func (k Keys) Derived(purpose string) []DerivedKey {
+	derived := make([]DerivedKey, len(k.list))
+	for i, key := range k.list {
+		mac := hmac.New(sha256.New, key.secret)
+		mac.Write([]byte("pullprint derived\x00" + purpose))
+		derived[i] = DerivedKey{key.id, mac.Sum(nil)}
+	}
+	return derived
+}
+
 // markLength is how many hexadecimal digits of a keyed hash make a mark: 48 bits,
 // so that two of a few hundred are the same once in a thousand million times.
 const markLength = 12

@@ -57,7 +57,7 @@ type Badge struct {
 	Owner             string    `json:"owner"`
 	UserPrincipalName string    `json:"user_principal_name,omitempty"`
 	Enrolled          time.Time `json:"enrolled"`
-	// By is who enrolled it: the name of an API token, or "code".
+	// By is who enrolled it: the name of an API token, "code", or "self" of who signed in.
 	By string `json:"by,omitempty"`
 	// Expires is the end of a temporary badge; zero is never.
 	Expires time.Time `json:"expires,omitzero"`

@@ -43,6 +43,8 @@ type myPage struct {
 	Notices bool
 	// Canceled is set when a job was just deleted, NowLent and Ended when jobs were lent or are no longer.
 	Canceled, NowLent, Ended bool
+	// Enrol is set where people enrol their own badges.
+	Enrol bool
 	// Remote is set when jobs can be printed from here.
 	Remote bool
 }
@@ -115,6 +117,7 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 	data := myPage{
 		Canceled: q.Has("canceled"), NowLent: q.Has("lent"), Ended: q.Has("ended"), Remote: p.SignedIn.Remote(),
 		Notices: p.Notices != nil,
+		Enrol:   p.Badges != nil,
 	}
 	shown := p.Callers.PageFor(req.Context(), who, "Your print jobs")
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {

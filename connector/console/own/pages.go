@@ -19,6 +19,7 @@ import (
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -32,6 +33,7 @@ type Jobs interface {
 	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
 	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
+	StoreAction(ctx context.Context, about admin.Action) error
 }
 
 // Deps are the dependencies of the pages.
@@ -50,6 +52,10 @@ type Deps struct {
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
 	// Notices are which ones people want; nil when nobody is told by mail.
 	Notices Notices
+	// Badges enrol the cards of people who sign in; nil where they don't, as without badges.
+	Badges Badges
+	// PINs are nil without badges.
+	PINs    *pin.PINs
 	Devices []printer.Device
 	Logger  *zap.Logger
 }
@@ -68,7 +74,7 @@ type Pages struct {
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices"}
+	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge"}
 	p := &Pages{Deps: d, searches: limit{times: maxSearches, in: searchesIn}, log: d.Logger.Named("admin")}
 	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
 		"days": func(hours int) int { return hours / 24 },
@@ -89,6 +95,9 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 	p.withNotices(routes)
 	if p.SignedIn.Remote() {
 		routes["GET "+printPath], routes["POST "+printPath] = p.askPrint, p.print
+	}
+	if p.Badges != nil {
+		routes["GET "+badgePath], routes["POST "+badgePath] = p.askBadge, p.enrolBadge
 	}
 	return routes
 }

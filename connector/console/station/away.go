@@ -37,6 +37,9 @@ func (r byAddress) lead(name string, s stationPage, wrong string) {
 	case "jobs":
 		to += "/jobs"
 		q.Set("visit", s.Ticket)
+	case "claim":
+		to += "/claim"
+		q.Set("visit", s.Ticket)
 	case "enrol":
 		to += "/enrol"
 	}

@@ -41,6 +41,9 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		}
 	}
 	if goesOn && !ambiguous {
+		if used := req.PostFormValue("visit"); used != "" && p.claimAgain(rw, req, device, used) {
+			return
+		}
 		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
 		switch {
 		case errors.Is(err, tap.ErrBadgeInvalid):
@@ -71,6 +74,9 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	who, ok := p.identified(rw, req, &s, number)
 	switch {
 	case !ok:
+	case who.Code != "" && p.OwnPage != "":
+		s.Claim = who.Code
+		p.offer(ctx, rw, s, card)
 	case len(s.Jobs)+len(s.Others) == 0:
 		nothing(device)
 	default:

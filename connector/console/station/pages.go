@@ -57,7 +57,9 @@ type Deps struct {
 	Sessions *access.Sessions
 	Visits   *Visits
 	Config   Config
-	Devices  []printer.Device
+	// OwnPage is the address at which people enrol their own badges; empty where they don't.
+	OwnPage string
+	Devices []printer.Device
 	// PhoneCode is the code that a device's station shows to phones at a time, and for how much longer; empty
 	// for none. It is nil without phones.
 	PhoneCode func(device string, now time.Time) (code string, left time.Duration)
@@ -80,7 +82,7 @@ func New(d Deps) (*Pages, error) {
 	}
 	return &Pages{Deps: d, script: script, log: d.Logger.Named("admin")}, d.Site.Add(view.Templates{
 		Files: files, Funcs: template.FuncMap{"quote": lineOf, "options": optionsOf},
-		Shared: []string{"card", "waiting"}, Pages: []string{"station", "jobs", "done", "options", "enrol"},
+		Shared: []string{"card", "waiting"}, Pages: []string{"station", "jobs", "done", "options", "enrol", "claim"},
 	})
 }
 
@@ -98,6 +100,7 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"POST /station/{device}/leave":   p.stationLeave,
 		"GET /station/{device}/enrol":    p.stationEnrol,
 		"POST /station/{device}/enrol":   p.stationRedeem,
+		"GET /station/{device}/claim":    p.stationClaim,
 		"GET /station/{device}/{page}":   p.stationAgain,
 	}
 }

@@ -89,6 +89,9 @@ type stationPage struct {
 	Refusals  []refusedJobs
 	Canceled  []release.Refused
 	Enrolled  bool
+	// Claim is the code of an unknown card, by which its owner enrols it at OwnPage.
+	Claim   string
+	OwnPage string
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
 	// PhoneCode is what people type on their phones to show that they stand there.
@@ -235,7 +238,7 @@ func (p *Pages) readiness(ctx context.Context, device string) release.Readiness 
 
 // placed is a page with where it is, and whom to ask there.
 func (p *Pages) placed(s stationPage) stationPage {
-	s.Place, s.Help = s.Device, p.Config.Help
+	s.Place, s.Help, s.OwnPage = s.Device, p.Config.Help, p.OwnPage
 	for _, d := range p.Devices {
 		if d.ID == s.Device {
 			s.Place = d.Place()

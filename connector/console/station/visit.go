@@ -43,6 +43,8 @@ type visit struct {
 	// are not stored.
 	Ticket string `json:"ticket,omitempty"`
 	Used   string `json:"used,omitempty"`
+	// Offer is the code of an unknown card, while nobody is there: the page with it is shown once.
+	Offer string `json:"offer,omitempty"`
 }
 
 // use is what a ticket is good for.
@@ -140,10 +142,38 @@ func (s *Visits) begin(ctx context.Context, device string, who tap.Visitor, card
 	return ticket, ok && err == nil, err
 }
 
+// offer keeps the code of an unknown card for the page that shows it. It reports false when another
+// card was shown since.
+func (s *Visits) offer(ctx context.Context, device, code, card string) (ticket string, ok bool, err error) {
+	ticket = rand.Text()
+	err = s.change(ctx, device, func(v *visit) bool {
+		if ok = card != "" && v.Shown == card; ok {
+			*v = visit{Device: device, Until: time.Now().Add(visitLife), Ticket: hashOf(ticket), Offer: code}
+		}
+		return ok
+	})
+	return ticket, ok && err == nil, err
+}
+
+// offered is the code that a ticket of offer is for, and the ticket of the next page with it: each
+// works once.
+func (s *Visits) offered(ctx context.Context, device, ticket string) (code, next string, err error) {
+	next = rand.Text()
+	err = s.change(ctx, device, func(v *visit) bool {
+		code = ""
+		ok := v.Owner == "" && v.Offer != "" && v.Ticket == hashOf(ticket) && time.Now().Before(v.Until)
+		if ok {
+			code, v.Ticket = v.Offer, hashOf(next)
+		}
+		return ok
+	})
+	return code, next, err
+}
+
 // End ends the visit of whoever is at a device, and that of a card that is looked up.
 func (s *Visits) End(ctx context.Context, device string) error {
 	return s.change(ctx, device, func(v *visit) bool {
-		there := v.Owner != "" || v.Shown != ""
+		there := v.Owner != "" || v.Shown != "" || v.Offer != ""
 		*v = visit{Device: device, Until: v.Until}
 		return there
 	})

@@ -1,0 +1,105 @@
+package own
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"pullprint/connector/access"
+	"pullprint/connector/admin"
+	"pullprint/connector/console/signin"
+	"pullprint/connector/console/view"
+	"pullprint/policy/badge"
+	"pullprint/policy/pin"
+)
+
+// badgePath is where people enrol their own badges.
+const badgePath = "/me/badge"
+
+// actionSelfEnrol is a badge that its owner enrolled, by name of the audit.
+const actionSelfEnrol = "self-enrol"
+
+// Badges enrol the cards that people have codes for; *badge.Registry is one.
+type Badges interface {
+	Claimed(ctx context.Context, text string, now time.Time) (badge.Claim, error)
+	Claim(ctx context.Context, text string, e badge.Enrolment) (badge.Badge, error)
+}
+
+// badgePage asks for the code of a card, or, once it is known, whether the card is the person's.
+type badgePage struct {
+	Code  string
+	Place string
+	Shown time.Time
+	// Done is set when the card is enrolled.
+	Done bool
+}
+
+// askBadge asks for the code that a station shows of an unknown card.
+func (p *Pages) askBadge(rw http.ResponseWriter, req *http.Request) {
+	if who, ok := p.Callers.Self(rw, req); ok {
+		p.showBadge(rw, req, who, http.StatusOK, badgePage{Done: req.URL.Query().Has("done")}, "")
+	}
+}
+
+func (p *Pages) showBadge(
+	rw http.ResponseWriter, req *http.Request, who access.Caller, status int, data badgePage, wrong string,
+) {
+	in := p.Site.Words(p.Site.Person(req.Context(), who.Person).Language, view.Wished(rw))
+	shown := p.Callers.PageFor(req.Context(), who, in.Text("Enrol your badge"))
+	shown.In, shown.Data, shown.Home = in, data, signin.OwnHome
+	if wrong != "" {
+		shown.Wrong = in.Text(wrong)
+	}
+	p.Site.Show(rw, status, "mebadge", shown)
+}
+
+// enrolBadge enrols a card for whoever is signed in, by its code. The first form is answered with the
+// question where the card was shown: a code that somebody else sent is that of their card, which
+// would release this person's jobs.
+func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
+	who, ok := p.Callers.Self(rw, req)
+	if !ok {
+		return
+	}
+	ctx, now, code := context.WithoutCancel(req.Context()), time.Now(), req.PostFormValue("code")
+	sure := req.PostFormValue("mine") != ""
+	var c badge.Claim
+	err := p.PINs.CountCode(ctx, who.Person, now)
+	if err == nil {
+		c, err = p.Badges.Claimed(ctx, code, now)
+	}
+	if err == nil {
+		err = p.PINs.RightCode(ctx, who.Person)
+	}
+	if err == nil && sure {
+		err = p.claim(ctx, who, code, c)
+	}
+	var locked *pin.LockedError
+	switch {
+	case err == nil && sure:
+		http.Redirect(rw, req, badgePath+"?done=1", http.StatusSeeOther)
+	case err == nil:
+		p.showBadge(rw, req, who, http.StatusOK, badgePage{Code: code, Place: p.place(c.Device), Shown: c.Shown}, "")
+	case errors.As(err, &locked):
+		p.showBadge(rw, req, who, http.StatusTooManyRequests, badgePage{}, "Too many wrong codes. Try again in an hour.")
+	case errors.Is(err, badge.ErrCode):
+		p.showBadge(rw, req, who, http.StatusUnprocessableEntity, badgePage{},
+			"That code is wrong, used already, or has expired. Show your badge at the printer again.")
+	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrRevoked):
+		p.showBadge(rw, req, who, http.StatusConflict, badgePage{},
+			"This badge belongs to somebody else, or was ended. Ask your administrator.")
+	default:
+		p.failMe(rw, err)
+	}
+}
+
+// claim enrols a card for who is signed in; it is audited before.
+func (p *Pages) claim(ctx context.Context, who access.Caller, code string, c badge.Claim) error {
+	about := admin.Action{Action: actionSelfEnrol, Actor: who.Person, Owner: who.Person, Device: c.Device, Badge: c.ID()}
+	if err := p.Jobs.StoreAction(ctx, about); err != nil {
+		return err
+	}
+	_, err := p.Badges.Claim(ctx, code, badge.Enrolment{Owner: who.Person, By: "self", Now: time.Now()})
+	return err
+}
