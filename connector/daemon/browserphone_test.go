@@ -43,6 +43,7 @@ func TestBrowserPhone(t *testing.T) {
 	s.register()
 	s.print(graphtest.JobSpec{Printer: pullID, Pages: 7, Name: "Minutes of the meeting of the print working group, second draft.pdf"})
 	s.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Name: "Invoice.pdf", Color: true})
+	s.await("they are held", seenWithin, func() bool { return len(s.all()) == 2 })
 	s.hold(2)
 	path := func(device string) string { return strings.TrimPrefix(s.linkOf(device), b.base) }
 	west, east := path("hq-2-west"), path("hq-2-east")
