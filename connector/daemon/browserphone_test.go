@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -45,7 +46,13 @@ func TestBrowserPhone(t *testing.T) {
 	s.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Name: "Invoice.pdf", Color: true})
 	s.await("they are held", seenWithin, func() bool { return len(s.all()) == 2 })
 	s.hold(2)
-	path := func(device string) string { return strings.TrimPrefix(s.linkOf(device), b.base) }
+	path := func(device string) string {
+		link, err := admin.NewClient(b.base, adminToken).DeviceLink(t.Context(), device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimPrefix(link.URL, b.base)
+	}
 	west, east := path("hq-2-west"), path("hq-2-east")
 	shot := func(name string) { b.narrow(name); b.picture(name) }
 	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
