@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pullprint/connector/delegation"
@@ -23,11 +24,16 @@ func (a *API) Lend(ctx context.Context, owner, to string, until time.Time) error
 	return a.Delegations.Put(ctx, delegation.Delegation{Owner: owner, To: to, Expires: until, Since: time.Now(), By: owner})
 }
 
-// EndLending ends what Lend began, as owner asks; none is no error.
+// EndLending ends what Lend began, as owner asks; none is no error, and stands in no audit: its oldest
+// records make room for new ones, and anybody who signs in may ask for this.
 func (a *API) EndLending(ctx context.Context, owner, to string) error {
+	by, _, err := a.Delegations.With(ctx, owner, time.Now())
+	if err != nil || !slices.ContainsFunc(by, func(d delegation.Delegation) bool { return d.To == to }) {
+		return err
+	}
 	if err := a.StoreAction(ctx, Action{Action: actionUndelegate, Actor: owner, Owner: owner, To: to}); err != nil {
 		return err
 	}
-	_, err := a.Delegations.Remove(ctx, owner, to)
+	_, err = a.Delegations.Remove(ctx, owner, to)
 	return err
 }
