@@ -232,7 +232,7 @@ func (p *PINs) Uncount(ctx context.Context, t Try, at time.Time) error {
 }
 
 // CountCode counts a code that a person types on their own page, before it is looked up: a
-// *LockedError after five within an hour. RightCode forgets them.
+// *LockedError after five within an hour. RightCode takes a right one back.
 func (p *PINs) CountCode(ctx context.Context, owner string, now time.Time) error {
 	return p.change(ctx, codeTry+owner, codeWindow, func(s *tries) error {
 		if err := s.locked(now); err != nil {
@@ -245,10 +245,13 @@ func (p *PINs) CountCode(ctx context.Context, owner string, now time.Time) error
 	})
 }
 
-// RightCode forgets the wrong codes of a person: the last one was right.
-func (p *PINs) RightCode(ctx context.Context, owner string) error {
-	_, err := p.remove(ctx, codeTry+owner)
-	return err
+// RightCode takes back the code that was counted at a time: it was right. The wrong ones stay: whoever
+// has a card that is unknown has a right code too, and could guess without end by typing it in between.
+func (p *PINs) RightCode(ctx context.Context, owner string, at time.Time) error {
+	return p.change(ctx, codeTry+owner, codeWindow, func(s *tries) error {
+		s.takeBack(func(w wrong) bool { return w.At.Equal(at) })
+		return nil
+	})
 }
 
 // renew stores a PIN under the current pepper and cost once it was right. If another was faster,

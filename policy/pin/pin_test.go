@@ -400,7 +400,23 @@ func TestCodes(t *testing.T) {
 	if err := p.CountCode(t.Context(), ada, now.Add(codeWindow)); err != nil {
 		t.Error(err)
 	}
-	if err := p.RightCode(t.Context(), ada); err != nil {
+}
+
+// A right code takes no wrong one back, so that a card of one's own is of no help in guessing; it never
+// counts itself.
+func TestRightCodeTakesNoWrongOneBack(t *testing.T) {
+	p := newPINs(t, newMemory())
+	for i := range maxWrong {
+		at := now.Add(time.Duration(i) * time.Minute)
+		right := at.Add(time.Second)
+		if err := errors.Join(p.CountCode(t.Context(), ada, right), p.RightCode(t.Context(), ada, right)); err != nil {
+			t.Fatalf("right code after %d wrong ones: %v", i, err)
+		}
+		if err := p.CountCode(t.Context(), ada, at); err != nil {
+			t.Fatalf("wrong code %d: %v", i, err)
+		}
+	}
+	if err := p.CountCode(t.Context(), ada, now.Add(10*time.Minute)); !isLocked(err) {
 		t.Error(err)
 	}
 }

@@ -70,7 +70,7 @@ func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
 		c, err = p.Badges.Claimed(ctx, code, now)
 	}
 	if err == nil {
-		err = p.PINs.RightCode(ctx, who.Person)
+		err = p.PINs.RightCode(ctx, who.Person, now)
 	}
 	if err == nil && sure {
 		err = p.claim(ctx, who, code, c)
