@@ -31,7 +31,10 @@ func TestPhone(t *testing.T) {
 		}
 		b.sees([]string{"HQ, 2nd floor (hq-2-west)", "Sign in"}, []string{"Minutes"})
 		b.enter(studentID)
-		b.sees([]string{"HQ, 2nd floor (hq-2-west)", "student@contoso.com", "Minutes.pdf", "kept until", "Print here", "Print all 4"}, nil)
+		b.sees([]string{
+			"HQ, 2nd floor (hq-2-west)", "student@contoso.com", "Minutes.pdf", "kept until",
+			"Print here", "Print all 4",
+		}, nil)
 		action, form := b.form(false)
 		for i := range 3 {
 			if code := b.fetch(http.MethodPost, action, form); code != http.StatusOK {
@@ -51,7 +54,8 @@ func TestPhone(t *testing.T) {
 		b.scan()
 		b.sees([]string{"Printed."}, []string{"Sent to the printer", `http-equiv="refresh"`})
 		for _, d := range s.all() {
-			if d.Job == first.Job && d.Point == "release" && (d.Asked != "phone" || d.Device != "hq-2-west" || d.Owner != studentID) {
+			if d.Job == first.Job && d.Point == "release" &&
+				(d.Asked != "phone" || d.Device != "hq-2-west" || d.Owner != studentID) {
 				t.Errorf("the decision says %q at %q of %q", d.Asked, d.Device, d.Owner)
 			}
 		}
@@ -65,41 +69,34 @@ func TestPhone(t *testing.T) {
 func TestPhoneLinks(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		s := withPhones(t)
-		defer func() { s.end() }()
+		defer s.end()
 		ids := s.hold(1)
 		b := s.at("hq-2-west")
 		b.enter(studentID)
 		action, form := b.form(false)
 		k := b.link[strings.Index(b.link, "k=")+2:]
 		old := b.link
-		refused := func(name, link string, status int, words ...string) {
-			t.Helper()
-			b.link = link
-			if code := b.scan(); code != status {
-				t.Errorf("%s: %d, want %d", name, code, status)
-			}
-			b.sees(words, []string{"Print here"})
-		}
-		const home = "/at/hq-2-west?k="
-		refused("of another device", "/at/hq-2-east?k="+k, http.StatusForbidden, "This link does not work", "Scan the sheet")
-		refused("altered", home+strings.ToUpper(k), http.StatusForbidden, "This link does not work", "Scan the sheet")
-		refused("without k", "/at/hq-2-west", http.StatusForbidden, "Scan the code")
-		refused("without device", "/at/", http.StatusNotFound, "Scan the code")
-		refused("of no device", "/at/nowhere?k="+k, http.StatusNotFound, "not used by phone", "Show your badge")
-		for _, path := range []string{"link", "link?x=1"} {
-			if code := s.ask(readerToken, http.MethodPost, "/v1/devices/hq-2-west/"+path, "{}", nil); code != http.StatusForbidden {
+		const home, east = "/at/hq-2-west?k=", "/at/hq-2-east?k="
+		b.refused("of another device", east+k, http.StatusForbidden, "This link does not work", "Scan the sheet")
+		b.refused("altered", home+strings.ToUpper(k), http.StatusForbidden, "This link does not work", "Scan the sheet")
+		b.refused("without k", "/at/hq-2-west", http.StatusForbidden, "Scan the code")
+		b.refused("without device", "/at/", http.StatusNotFound, "Scan the code")
+		b.refused("of no device", "/at/nowhere?k="+k, http.StatusNotFound, "not used by phone", "Show your badge")
+		const renew = "/v1/devices/hq-2-west/link"
+		for _, query := range []string{"", "?x=1"} {
+			if code := s.ask(readerToken, http.MethodPost, renew+query, "{}", nil); code != http.StatusForbidden {
 				t.Errorf("a reader renews: %d", code)
 			}
 		}
 		var renewed admin.DeviceLink
-		if code := s.ask(adminToken, http.MethodPost, "/v1/devices/hq-2-west/link", `{"note":"photographed"}`, &renewed); code != http.StatusOK {
+		if code := s.ask(adminToken, http.MethodPost, renew, `{"note":"photographed"}`, &renewed); code != http.StatusOK {
 			t.Fatalf("renew: %d", code)
 		}
 		if acts := s.actions(); acts[len(acts)-1].Action != "renew-link" || acts[len(acts)-1].Device != "hq-2-west" ||
 			acts[len(acts)-1].Note != "photographed" {
 			t.Errorf("audited as %+v", acts[len(acts)-1])
 		}
-		refused("an old one", old, http.StatusForbidden, "The code was replaced", "tell your administrator")
+		b.refused("an old one", old, http.StatusForbidden, "The code was replaced", "tell your administrator")
 		if code := b.fetch(http.MethodPost, action, form); code != http.StatusForbidden {
 			t.Errorf("a form of the old one: %d", code)
 		}
@@ -109,13 +106,24 @@ func TestPhoneLinks(t *testing.T) {
 		b.link = renewed.URL
 		b.scan()
 		b.sees([]string{"Print here"}, nil)
+	})
+}
+
+// The link of a device that is no longer used by phone, or that left, opens nothing.
+func TestPhoneLinksAfterChange(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := withPhones(t)
+		defer func() { s.end() }()
+		b := s.at("hq-2-west")
+		east := s.at("hq-2-east").link
+		b.enter(studentID)
 		s.end()
 		s.edit(`location: "HQ, 2nd floor", phone: true, `, "")
 		s.edit("id: hq-2-east, ", "id: hq-3-east, ")
 		s = s.start(zap.NewNop())
 		s.await("it is ready", time.Minute, func() bool { code, _ := s.get("/readyz"); return code == http.StatusOK })
-		refused("without phone", renewed.URL, http.StatusNotFound, "not used by phone", "Show your badge")
-		refused("that left", "/at/hq-2-east?k="+k, http.StatusNotFound, "not used by phone")
+		b.refused("without phone", b.link, http.StatusNotFound, "not used by phone", "Show your badge")
+		b.refused("that left", east, http.StatusNotFound, "not used by phone")
 		if code := s.ask(adminToken, http.MethodGet, "/v1/devices/hq-2-west/link", "", nil); code != http.StatusConflict {
 			t.Errorf("link of a device without phone: %d", code)
 		}
@@ -151,7 +159,8 @@ func TestPhoneOfSeveral(t *testing.T) {
 		b.load("/auth/sign-out", url.Values{})
 		b.enter(studentID)
 		b.html = ""
-		if code := b.fetch(http.MethodPost, all, url.Values{"x": {strings.Repeat("x", 10<<20)}, "job": both["job"]}); code != http.StatusRequestEntityTooLarge {
+		large := url.Values{"x": {strings.Repeat("x", 10<<20)}, "job": both["job"]}
+		if code := b.fetch(http.MethodPost, all, large); code != http.StatusRequestEntityTooLarge {
 			t.Errorf("10 MiB: %d", code)
 		}
 		b.sees([]string{"Nothing was printed", "Scan the code"}, nil)
@@ -210,7 +219,9 @@ func TestPhoneInTrouble(t *testing.T) {
 		}
 		b.sees([]string{"Microsoft does not answer"}, []string{"Print here"})
 		s.back()
-		s.sim.SetPrinter(westID, "stopped", true)
+		if err := s.sim.SetPrinter(westID, "stopped", true); err != nil {
+			t.Fatal(err)
+		}
 		pass(time.Minute)
 		b.enter(studentID)
 		b.sees([]string{"This printer can't print at the moment", "hq-2-east"}, []string{"Print here"})
@@ -236,8 +247,8 @@ func TestPhoneCode(t *testing.T) {
 		b.sees([]string{"Type the code that the screen"}, []string{"Print here"})
 		k := b.link[strings.Index(b.link, "k="):]
 		code := "/at/hq-2-east/code?" + k
-		print, form := "/at/hq-2-east/print?"+k, url.Values{"job": {ids[0].Printer + " " + ids[0].Job}}
-		b.fetch(http.MethodPost, print, form)
+		action, form := "/at/hq-2-east/print?"+k, url.Values{"job": {ids[0].Printer + " " + ids[0].Job}}
+		b.fetch(http.MethodPost, action, form)
 		b.sees([]string{"Type the code that the screen"}, nil)
 		b.fetch(http.MethodPost, code, url.Values{"code": {"no"}})
 		b.sees([]string{"not the code that the screen shows"}, []string{"Print here"})
@@ -249,7 +260,7 @@ func TestPhoneCode(t *testing.T) {
 		b.fetch(http.MethodPost, code, url.Values{"code": {shown[1]}})
 		b.sees([]string{"Print here"}, nil)
 		pass(5 * time.Minute)
-		b.fetch(http.MethodPost, print, form)
+		b.fetch(http.MethodPost, action, form)
 		b.sees([]string{"Type the code that the screen"}, nil)
 		if s.applied(ids...) != 0 {
 			t.Error("printed without a code that is valid")

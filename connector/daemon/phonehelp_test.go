@@ -128,3 +128,13 @@ func (b *byPhone) sees(words, none []string) {
 	b.t.Helper()
 	b.says(html.UnescapeString(pageTags.ReplaceAllString(b.html, "")), words, none)
 }
+
+// refused scans a link that does not open its page, and must say what to do.
+func (b *byPhone) refused(name, link string, status int, words ...string) {
+	b.t.Helper()
+	b.link = link
+	if code := b.scan(); code != status {
+		b.t.Errorf("%s: %d, want %d", name, code, status)
+	}
+	b.sees(words, []string{"Print here"})
+}

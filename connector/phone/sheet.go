@@ -77,6 +77,8 @@ func drawn(text string) (template.HTML, error) {
 		}
 	}
 	side := code.Size + 2*quiet
-	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 %[1]d %[1]d" role="img" aria-label="QR" shape-rendering="crispEdges">`+ //nolint:gosec // numbers alone
-		`<path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="%[2]s"/></svg>`, side, path.String())), nil
+	//nolint:gosec // numbers alone
+	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 %[1]d %[1]d" role="img" aria-label="QR" `+
+		`shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="%[2]s"/></svg>`,
+		side, path.String())), nil
 }
