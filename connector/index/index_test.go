@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -221,12 +222,12 @@ func TestIndexKeepsTheNewerOfANumber(t *testing.T) {
 	for _, e := range []Entry{entry(former, 1, job.Held), entry(newer, 2, job.Held), entry(former, 1, job.Gone)} {
 		x.set(e.Ref, &e, Followed{}, failed{})
 	}
-	if open := x.Open(); len(open) != 1 || open[0].Owner != newer {
+	if open := slices.Collect(x.Open()); len(open) != 1 || open[0].Owner != newer {
 		t.Errorf("%+v", open)
 	}
 	released := entry(newer, 2, job.Released)
 	x.set(released.Ref, &released, Followed{}, failed{})
-	if open := x.Open(); len(open) != 0 {
+	if open := slices.Collect(x.Open()); len(open) != 0 {
 		t.Errorf("%+v", open)
 	}
 }
@@ -289,4 +290,30 @@ func TestIndexOrderIsCompacted(t *testing.T) {
 	if page, more := x.Page(func(*Entry) bool { return true }, Position{}, 10); len(page) != 0 || more {
 		t.Errorf("%v %v", page, more)
 	}
+}
+
+// A sweep keeps a third of the memory that the entries of all open jobs would take.
+func TestOpenBytes(t *testing.T) {
+	if racetest.Enabled {
+		t.Skip("memory can't be told with the race detector")
+	}
+	const jobs, each = 20_000, 160
+	x := newIndex()
+	for i := range jobs {
+		key, value := storedRecord(i)
+		x.apply(key, bytes.Replace(value, []byte(job.Released), []byte(job.Held), 1))
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	open := x.Open()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if took := (after.HeapAlloc - before.HeapAlloc) / jobs; took > each {
+		t.Errorf("an open job takes %d bytes, want at most %d", took, each)
+	}
+	if n := len(slices.Collect(open)); n != jobs {
+		t.Errorf("%d jobs are open, want %d", n, jobs)
+	}
+	runtime.KeepAlive(x)
 }

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/job/readback"
 	"pullprint/connector/store"
@@ -40,12 +39,12 @@ func (s *Sweeper) task(ctx context.Context, definition string, t graph.Task, b b
 	return nil
 }
 
-// record handles one record that is not final. A failure is left to the next sweep.
-func (s *Sweeper) record(ctx context.Context, e index.Entry, warn bool) error {
-	rec, rev, err := s.jobs.Get(ctx, e.Key)
+// record handles the record at a key, if it is not final. A failure is left to the next sweep.
+func (s *Sweeper) record(ctx context.Context, key string, warn bool) error {
+	rec, rev, err := s.jobs.Get(ctx, key)
 	if errors.Is(err, job.ErrDamaged) {
 		s.metrics.damaged.WithLabelValues(store.RecordJob).Inc()
-		s.log.Error("job record can't be read, its job is left alone", zap.String("key", e.Key), zap.Error(err))
+		s.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err))
 		return nil
 	}
 	if err != nil {

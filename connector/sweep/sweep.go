@@ -255,7 +255,6 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	// not taken for one without a task. The next sweep looks at it.
 	open := s.index.Open()
 	listed, listErr := s.feedListed(ctx, definition)
-	s.tellStranded(open)
 	err := errors.Join(listErr, s.lookAt(ctx, open, listed))
 	s.tellHeadroom(time.Now())
 	s.lookForDrift(ctx, time.Now())
@@ -290,27 +289,35 @@ func (s *Sweeper) feedListed(ctx context.Context, definition string) (listed map
 
 // lookAt handles the open records that are due or whose job is not in Graph's list, and some
 // of the others. Without a list it handles only those that are due.
-func (s *Sweeper) lookAt(ctx context.Context, open []index.Entry, listed map[graph.Ref]bool) error {
+func (s *Sweeper) lookAt(ctx context.Context, open iter.Seq[index.Entry], listed map[graph.Ref]bool) error {
 	acts, actCtx := errgroup.WithContext(ctx)
 	acts.SetLimit(sweepActs)
-	var waiting []index.Entry
+	look := func(key string, warn bool) {
+		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, key, warn) }) })
+	}
+	var waiting []string // the keys of their records
+	stranded := map[string]int{}
 	now := s.clock.Earlier()
-	for _, e := range open {
-		q, _ := s.queues.At(e.Printer)
+	for e := range open {
+		q, ok := s.queues.At(e.Printer)
+		if !ok && e.State == job.Held {
+			stranded[e.Queue]++
+		}
 		warn := s.clock.Heard() && dueWarning(e, q, now)
 		switch {
 		case warn, e.State.Intent(), s.expired(e.State, e.HoldUntil), (listed != nil && !listed[e.Ref]):
-			acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, warn) }) })
+			look(e.Key, warn)
 		case listed != nil:
-			waiting = append(waiting, e)
+			waiting = append(waiting, e.Key)
 		}
 	}
+	s.tellStranded(stranded)
 	looks := min(maxLooks, max(minLooks, len(waiting)/60+1))
-	for e := range inTurn(&s.lastLooked, waiting, looks, func(e index.Entry) string { return e.Key }) {
+	for key := range inTurn(&s.lastLooked, waiting, looks, func(key string) string { return key }) {
 		if actCtx.Err() != nil {
 			break
 		}
-		acts.Go(func() error { return s.alone(func() error { return s.record(actCtx, e, false) }) })
+		look(key, false)
 	}
 	return acts.Wait()
 }
@@ -325,15 +332,9 @@ func (s *Sweeper) alone(fn func() error) error {
 	return err
 }
 
-// tellStranded logs once how many jobs are held for queues that are not configured any more:
-// no device can release them.
-func (s *Sweeper) tellStranded(open []index.Entry) {
-	n := map[string]int{}
-	for _, e := range open {
-		if _, ok := s.queues.At(e.Printer); !ok && e.State == job.Held {
-			n[e.Queue]++
-		}
-	}
+// tellStranded logs once how many jobs are held for queues that are not configured any more, n by the
+// name of the queue: no device can release them.
+func (s *Sweeper) tellStranded(n map[string]int) {
 	for queue, jobs := range n {
 		if s.stranded[queue] == 0 {
 			s.log.Warn("jobs are held for a queue that is not configured: put it back to have them released, "+
