@@ -2,12 +2,15 @@ package connector_test
 
 import (
 	"errors"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
@@ -95,6 +98,40 @@ func TestSignedIn(t *testing.T) {
 			if j, _ := w.sim.Job(id); j.Effects.Applied() != 1 {
 				t.Errorf("printed %d times", j.Effects.Applied())
 			}
+		}
+	})
+}
+
+// An order of a browser needs nobody to stand anywhere: whoever sends them without end gets no more decisions
+// into the audit, for ten minutes; others do.
+func TestSignedInOrdersAreLimited(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		w := newWorld(t, bustest.Open(t), graphtest.Calm())
+		l := w.live("", shortHold)
+		at := tap.NewSignedIn(l.release, false, zap.NewNop())
+		order := func(person string) error {
+			_, err := at.Release(l.ctx, tap.Asked{
+				Device: "hq-2-west", Person: person, How: decision.AskedByPhone, Jobs: []graph.Ref{{Printer: pullID, Job: "1"}},
+			})
+			return err
+		}
+		for i := range 60 {
+			if err := order(studentID); err != nil {
+				t.Fatalf("order %d: %v", i, err)
+			}
+		}
+		if err := order(strings.ToUpper(studentID)); !errors.Is(err, tap.ErrTooOften) {
+			t.Errorf("one more: %v", err)
+		}
+		if err := order(leaverID); err != nil {
+			t.Errorf("of another: %v", err)
+		}
+		time.Sleep(10 * time.Minute) // of virtual time
+		if err := order(studentID); err != nil {
+			t.Errorf("ten minutes later: %v", err)
+		}
+		if p, logged := admin.ProblemOf(tap.ErrTooOften); p.Status != http.StatusTooManyRequests || logged {
+			t.Errorf("is answered with %d", p.Status)
 		}
 	})
 }

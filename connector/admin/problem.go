@@ -104,6 +104,9 @@ func sentinel(err error) *Problem {
 	case errors.Is(err, release.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
 			"No record of this job"+strings.TrimPrefix(err.Error(), release.ErrNoJob.Error())+".")
+	case errors.Is(err, tap.ErrTooOften):
+		return failure(http.StatusTooManyRequests, "too-often", "You have asked to print very often",
+			"Nothing was printed: wait for ten minutes, or show your badge at a printer.")
 	case errors.Is(err, privacy.ErrUnknownPerson):
 		return failure(http.StatusNotFound, "no-such-person", "There is no such person", err.Error())
 	case errors.Is(err, directory.ErrDirectory):

@@ -1,4 +1,5 @@
-// Package cache remembers values for a time, and lets concurrent callers share one call.
+// Package cache remembers values for a time, or how often something was asked for, and lets concurrent
+// callers share one call.
 package cache
 
 import (

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/cache"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
@@ -15,8 +16,20 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// ErrNotRemote says that jobs are released at a device only, and not from afar.
-var ErrNotRemote = errors.New("jobs are not released from afar")
+var (
+	// ErrNotRemote says that jobs are released at a device only, and not from afar.
+	ErrNotRemote = errors.New("jobs are not released from afar")
+	// ErrTooOften says that a person asked for jobs more often than people do.
+	ErrTooOften = errors.New("jobs were asked for very often")
+)
+
+// One person may give maxOrders within ordersIn: one every ten seconds, job by job, and as many at once as
+// wait for anybody. Unlike a tap, an order of a browser needs nobody to stand anywhere, and each job that
+// stays held costs requests to Graph and a record in the audit, whose oldest make room for new ones.
+const (
+	maxOrders = 60
+	ordersIn  = 10 * time.Minute
+)
 
 // SignedIn releases jobs at devices to people who are proven by a sign-in with Entra in place of a
 // card. What they ask for goes the way of a tap: same policy, budget, record and audit. It is safe for
@@ -24,12 +37,15 @@ var ErrNotRemote = errors.New("jobs are not released from afar")
 type SignedIn struct {
 	releaser *release.Releaser
 	remote   bool
+	orders   cache.Limit
 	log      *zap.Logger
 }
 
 // NewSignedIn releases jobs at the devices of r; from afar only if remote is true.
 func NewSignedIn(r *release.Releaser, remote bool, log *zap.Logger) *SignedIn {
-	return &SignedIn{releaser: r, remote: remote, log: log.Named("tap")}
+	return &SignedIn{
+		releaser: r, remote: remote, orders: cache.Limit{Times: maxOrders, In: ordersIn}, log: log.Named("tap"),
+	}
 }
 
 // Remote reports whether jobs are released from afar; a nil SignedIn releases none.
@@ -51,8 +67,8 @@ type Asked struct {
 }
 
 // Release releases the jobs that a person chose. From afar they are the person's own: those of people who
-// let them release theirs are released where the person stands. The errors are ErrNotRemote, ErrNoDevice
-// and ErrInvalid, and what the store failed with. A job that ctx ends in the middle of is finished by
+// let them release theirs are released where the person stands. The errors are ErrNotRemote,
+// ErrTooOften, ErrNoDevice and ErrInvalid, and what the store failed with. A job that ctx ends in the middle of is finished by
 // the sweep: detach ctx from the request.
 func (s *SignedIn) Release(ctx context.Context, a Asked) (release.Outcome, error) {
 	person, ok := graph.CanonicalGUID(a.Person)
@@ -62,6 +78,8 @@ func (s *SignedIn) Release(ctx context.Context, a Asked) (release.Outcome, error
 		return release.Outcome{}, fmt.Errorf("%w: who asks, how, and for which jobs is needed", job.ErrInvalid)
 	case remote && !s.remote:
 		return release.Outcome{}, ErrNotRemote
+	case !s.orders.Allows(person, time.Now()):
+		return release.Outcome{}, ErrTooOften
 	}
 	out, err := s.releaser.Release(ctx, release.Order{
 		Device: a.Device, Owner: person, Own: remote, Jobs: a.Jobs, Asked: a.How, At: time.Now(), Set: a.Set,

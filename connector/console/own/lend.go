@@ -126,7 +126,7 @@ func (p *Pages) findColleague(rw http.ResponseWriter, req *http.Request) {
 	case utf8.RuneCountInString(data.Name) < minName:
 		p.showLend(rw, req, who, data, "Write at least three letters of the name.")
 		return
-	case !p.searches.allows(who.Person, time.Now()):
+	case !p.searches.Allows(who.Person, time.Now()):
 		p.showLend(rw, req, who, data, "You have searched often: try again in an hour.")
 		return
 	}
@@ -168,7 +168,7 @@ func (p *Pages) lend(rw http.ResponseWriter, req *http.Request) {
 // lendTo stores that a colleague may print for a person, unless something speaks against it that the person is
 // told.
 func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duration) (wrong string, err error) {
-	if !p.searches.allows(person, time.Now()) { // an id may be a guess, and each is looked up
+	if !p.searches.Allows(person, time.Now()) { // an id may be a guess, and each is looked up
 		return "You have searched often: try again in an hour.", nil
 	}
 	by, _, err := p.Releaser.Delegations().With(ctx, person, time.Now())

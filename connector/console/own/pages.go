@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/cache"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
@@ -68,14 +69,14 @@ type Search interface {
 // Pages are those of a person's own.
 type Pages struct {
 	Deps
-	searches limit
+	searches cache.Limit
 	log      *zap.Logger
 }
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
 	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge"}
-	p := &Pages{Deps: d, searches: limit{times: maxSearches, in: searchesIn}, log: d.Logger.Named("admin")}
+	p := &Pages{Deps: d, searches: cache.Limit{Times: maxSearches, In: searchesIn}, log: d.Logger.Named("admin")}
 	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
 		"days": func(hours int) int { return hours / 24 },
 	}})

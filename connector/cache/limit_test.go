@@ -1,4 +1,4 @@
-package own
+package cache
 
 import (
 	"strconv"
@@ -9,22 +9,22 @@ import (
 // A person may ask so often in a time, others beside them; what is remembered of all of them is bounded, and
 // makes room once its time has passed.
 func TestLimit(t *testing.T) {
-	l, now := limit{times: 2, in: time.Hour}, time.Now()
+	l, now := Limit{Times: 2, In: time.Hour}, time.Now()
 	for i, want := range []bool{true, true, false} {
-		if got := l.allows("anna", now); got != want {
+		if got := l.Allows("anna", now); got != want {
 			t.Errorf("request %d: %t", i, got)
 		}
 	}
-	if !l.allows("bert", now) || !l.allows("anna", now.Add(time.Hour)) {
+	if !l.Allows("bert", now) || !l.Allows("anna", now.Add(time.Hour)) {
 		t.Error("another person, or the same an hour later, may not ask")
 	}
 	for i := range maxCounted + 10 {
-		l.allows(strconv.Itoa(i), now.Add(time.Hour))
+		l.Allows(strconv.Itoa(i), now.Add(time.Hour))
 	}
 	if len(l.counted) > maxCounted {
 		t.Errorf("%d people are counted", len(l.counted))
 	}
-	if l.allows("late", now.Add(time.Hour)) || !l.allows("late", now.Add(2*time.Hour)) {
+	if l.Allows("late", now.Add(time.Hour)) || !l.Allows("late", now.Add(2*time.Hour)) {
 		t.Error("when all are counted another may ask, or may not later")
 	}
 }

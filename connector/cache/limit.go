@@ -1,4 +1,4 @@
-package own
+package cache
 
 import (
 	"maps"
@@ -11,21 +11,22 @@ import (
 // full and everybody has asked lately, nobody else may: more ask than work at one site.
 const maxCounted = 10_000
 
-// limit bounds how often one person may ask for something that is costly. It counts in this process. The
-// zero value of counted is ready.
-type limit struct {
-	times int
-	in    time.Duration
+// Limit bounds how often each person may ask for something that is costly: so many Times In a time. It
+// counts in this process, and is safe for concurrent use.
+type Limit struct {
+	Times int
+	In    time.Duration
 
 	mu      sync.Mutex // guards counted
 	counted map[string][]time.Time
 }
 
-// allows counts a request of a person, and reports whether it may be answered.
-func (l *limit) allows(person string, now time.Time) bool {
+// Allows counts a request of a person, and reports whether it may be answered. One that may not is not
+// counted.
+func (l *Limit) Allows(person string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := func(at time.Time) bool { return now.Sub(at) >= l.in }
+	old := func(at time.Time) bool { return now.Sub(at) >= l.In }
 	if l.counted == nil {
 		l.counted = map[string][]time.Time{}
 	}
@@ -33,7 +34,7 @@ func (l *limit) allows(person string, now time.Time) bool {
 		maps.DeleteFunc(l.counted, func(_ string, asked []time.Time) bool { return old(asked[len(asked)-1]) })
 	}
 	asked := slices.DeleteFunc(l.counted[person], old)
-	if len(asked) >= l.times || len(asked) == 0 && len(l.counted) >= maxCounted {
+	if len(asked) >= l.Times || len(asked) == 0 && len(l.counted) >= maxCounted {
 		return false
 	}
 	l.counted[person] = append(asked, now)
