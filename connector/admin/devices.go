@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"pullprint/connector/printer"
@@ -46,7 +45,8 @@ func (a *API) DeviceEntries() []DeviceEntry {
 
 // hasDevice reports whether a device is configured.
 func (a *API) hasDevice(id string) bool {
-	return slices.ContainsFunc(a.Devices, func(d printer.Device) bool { return d.ID == id })
+	_, ok := printer.DeviceByID(a.Devices, id)
+	return ok
 }
 
 // Phones makes the links by which phones reach devices; *phone.Devices does.
@@ -99,16 +99,15 @@ func (a *API) renewLink(r *request) (any, error) {
 
 // phoneDevice is the device of the path, if people may release their jobs there by phone.
 func (a *API) phoneDevice(r *request) (string, error) {
-	device := r.PathValue("device")
-	if !a.hasDevice(device) {
+	device, ok := printer.DeviceByID(a.Devices, r.PathValue("device"))
+	if !ok {
 		return "", release.ErrNoDevice
 	}
-	on := func(d printer.Device) bool { return d.ID == device && d.Phone != printer.PhoneOff }
-	if a.Phones == nil || !slices.ContainsFunc(a.Devices, on) {
+	if a.Phones == nil || device.Phone == printer.PhoneOff {
 		return "", failure(http.StatusConflict, "not-for-phones", "The device is not used by phone",
 			"Set devices[].phone and sign_in in the configuration, and restart.")
 	}
-	return device, nil
+	return device.ID, nil
 }
 
 // Devices lists the configured devices.

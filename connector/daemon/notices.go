@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
 	"pullprint/connector/notify/webhook"
+	"pullprint/connector/printer"
 )
 
 // newNotifier is what tells people of their jobs, by the channels that are configured.
@@ -116,10 +117,8 @@ func (d *daemon) zone() *time.Location {
 
 // place is what people call a device; one that is configured no more has its id.
 func (d *daemon) place(device string) string {
-	for _, one := range d.o.Config.Devices {
-		if one.ID == device {
-			return one.Place()
-		}
+	if one, ok := printer.DeviceByID(d.o.Config.Devices, device); ok {
+		return one.Place()
 	}
 	return device
 }

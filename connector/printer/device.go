@@ -56,6 +56,15 @@ func (d Device) Place() string {
 	return d.Location + " (" + d.ID + ")"
 }
 
+// DeviceByID is the device of an id in a list; ok is false when there is none.
+func DeviceByID(list []Device, id string) (d Device, ok bool) {
+	i := slices.IndexFunc(list, func(d Device) bool { return d.ID == id })
+	if i < 0 {
+		return Device{}, false
+	}
+	return list[i], true
+}
+
 // CanonicalDevices are devices with their ids as Graph's are kept.
 func CanonicalDevices(list []Device) []Device {
 	list = slices.Clone(list)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -105,8 +104,8 @@ func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok 
 		p.fail(rw, v, err)
 		return v, false
 	}
-	i := slices.IndexFunc(p.Devices, func(d printer.Device) bool { return d.ID == device })
-	v.device, v.k, v.link = p.Devices[i], k, phone.Path(device, k)
+	v.device, _ = printer.DeviceByID(p.Devices, device) // Phones has only such as are configured
+	v.k, v.link = k, phone.Path(device, k)
 	return v, p.signedIn(rw, req, &v)
 }
 

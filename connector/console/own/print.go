@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/trigger/graph"
@@ -170,10 +171,8 @@ func (p *Pages) told(ctx context.Context, device string, out release.Outcome) (d
 
 // place is what people call a device.
 func (p *Pages) place(device string) string {
-	for _, d := range p.Devices {
-		if d.ID == device {
-			return d.Place()
-		}
+	if d, ok := printer.DeviceByID(p.Devices, device); ok {
+		return d.Place()
 	}
 	return ""
 }

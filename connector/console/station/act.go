@@ -13,6 +13,7 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy"
@@ -243,10 +244,8 @@ func (p *Pages) elsewhere(device string) map[string]string {
 	for _, d := range p.Devices {
 		at[strings.ToLower(d.PrinterID)] = d.ID
 	}
-	for _, d := range p.Devices {
-		if d.ID == device {
-			delete(at, strings.ToLower(d.PrinterID))
-		}
+	if d, ok := printer.DeviceByID(p.Devices, device); ok {
+		delete(at, strings.ToLower(d.PrinterID))
 	}
 	return at
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -123,8 +122,7 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 // configured is the device of the path, if there is one of that id.
 func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
 	device = req.PathValue("device")
-	ok = slices.ContainsFunc(p.Devices, func(d printer.Device) bool { return d.ID == device })
-	if !ok {
+	if _, ok = printer.DeviceByID(p.Devices, device); !ok {
 		p.Site.Message(rw, http.StatusNotFound, "There is no such device",
 			"Write the id of a configured device into the address: /station/ID.")
 	}
@@ -239,10 +237,8 @@ func (p *Pages) readiness(ctx context.Context, device string) release.Readiness 
 // placed is a page with where it is, and whom to ask there.
 func (p *Pages) placed(s stationPage) stationPage {
 	s.Place, s.Help, s.OwnPage = s.Device, p.Config.Help, p.OwnPage
-	for _, d := range p.Devices {
-		if d.ID == s.Device {
-			s.Place = d.Place()
-		}
+	if d, ok := printer.DeviceByID(p.Devices, s.Device); ok {
+		s.Place = d.Place()
 	}
 	return s
 }
