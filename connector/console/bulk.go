@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"pullprint/connector/admin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/recovery"
@@ -84,20 +82,14 @@ func releaseFor(ctx context.Context, api *admin.Client, ref graph.Ref, device, r
 // each acts on jobs, some at once, and tells what became of each.
 func each(ctx context.Context, refs []graph.Ref, do func(context.Context, graph.Ref) (string, error)) []bulkLine {
 	lines := make([]bulkLine, len(refs))
-	var acts errgroup.Group
-	acts.SetLimit(view.ReadsAtOnce)
-	for i, ref := range refs {
-		acts.Go(func() error {
-			lines[i].Ref = ref
-			err := recovery.Catch(func() (err error) {
-				lines[i].Done, err = do(ctx, ref)
-				return err
-			})
-			lines[i].Wrong = why(err)
-			return nil
+	_ = recovery.Each(len(refs), view.ReadsAtOnce, func(i int) {
+		lines[i].Ref = refs[i]
+		err := recovery.Catch(func() (err error) {
+			lines[i].Done, err = do(ctx, refs[i])
+			return err
 		})
-	}
-	_ = acts.Wait()
+		lines[i].Wrong = why(err)
+	})
 	return lines
 }
 

@@ -50,7 +50,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	}
 	stations, err := station.New(station.Deps{
 		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
-		Graph: d.graph, Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
+		Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
 		PhoneCode: parts.phones.Code, OwnPage: d.enrolAt(),
 		Devices: cfg.Devices, Logger: log,
 	})
@@ -96,7 +96,7 @@ func (d *daemon) openPhonePages(site *view.Site, callers *signin.Pages, phones *
 	cfg, log, releaser := d.o.Config, d.o.Logger, d.jobs.Releaser
 	return at.New(at.Deps{
 		Site: site, Callers: callers, Phones: phones, Releaser: releaser, SignedIn: tap.NewSignedIn(releaser, false, log),
-		Graph: d.graph, Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Help: cfg.Station.Help, Logger: log,
+		Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Help: cfg.Station.Help, Logger: log,
 	})
 }
 

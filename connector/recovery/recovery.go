@@ -5,6 +5,8 @@ package recovery
 import (
 	"fmt"
 	"runtime/debug"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Panic is the error of a panic. The value of a panic may quote the input that was being
@@ -25,4 +27,15 @@ func Catch(fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// Each calls fn with 0 to n-1, atOnce of them at a time, and waits for all. A panic ends one call alone; the
+// error is that of the first.
+func Each(n, atOnce int, fn func(i int)) error {
+	var calls errgroup.Group
+	calls.SetLimit(atOnce)
+	for i := range n {
+		calls.Go(func() error { return Catch(func() error { fn(i); return nil }) })
+	}
+	return calls.Wait()
 }

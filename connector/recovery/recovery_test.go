@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,5 +19,19 @@ func TestCatch(t *testing.T) {
 	}
 	if err := Catch(func() error { none := []int{}; none[len(none)] = 1; return nil }); err == nil {
 		t.Error("an index out of range is no error")
+	}
+}
+
+// A panic in one call ends no other, and is told.
+func TestEach(t *testing.T) {
+	done := make([]bool, 5)
+	err := Each(len(done), 2, func(i int) {
+		if i == 1 {
+			panic("PLANTED")
+		}
+		done[i] = true
+	})
+	if _, ok := errors.AsType[*Panic](err); !ok || !slices.Equal(done, []bool{true, false, true, true, true}) {
+		t.Errorf("%v, %v", done, err)
 	}
 }

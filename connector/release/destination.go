@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
@@ -127,17 +126,10 @@ func (r *Releaser) othersReady(
 	slices.SortFunc(list, func(a, b printer.Device) int { return strings.Compare(a.ID, b.ID) })
 	list = list[:min(len(list), maxOthers)]
 	ready := make([]bool, len(list))
-	var reads errgroup.Group
-	for i, d := range list {
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				now := r.stateLately(ctx, d)
-				ready[i] = now.ready && printer.Unsuitable(now.can, job) == ""
-				return nil
-			})
-		})
-	}
-	_ = reads.Wait()
+	_ = recovery.Each(len(list), maxOthers, func(i int) {
+		now := r.stateLately(ctx, list[i])
+		ready[i] = now.ready && printer.Unsuitable(now.can, job) == ""
+	})
 	i := -1
 	return slices.DeleteFunc(list, func(printer.Device) bool { i++; return !ready[i] })
 }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"pullprint/connector/printer"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
@@ -52,17 +50,10 @@ func (r *Releaser) Places(ctx context.Context, queues []string) (list []Place) {
 		}
 	}
 	slices.SortFunc(list, func(a, b Place) int { return cmp.Or(cmp.Compare(a.Location, b.Location), cmp.Compare(a.ID, b.ID)) })
-	var reads errgroup.Group
-	for i := range list[:min(len(list), maxPlaces)] {
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				if now, err := r.cachedState(ctx, list[i].Device); err == nil {
-					list[i].Unavailable, list[i].Why = !now.ready, now.why
-				}
-				return nil
-			})
-		})
-	}
-	_ = reads.Wait()
+	_ = recovery.Each(min(len(list), maxPlaces), maxPlaces, func(i int) {
+		if now, err := r.cachedState(ctx, list[i].Device); err == nil {
+			list[i].Unavailable, list[i].Why = !now.ready, now.why
+		}
+	})
 	return list
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
@@ -294,8 +293,7 @@ func (p *Pages) read(
 		}
 	}
 	var ownTitles, otherTitles map[graph.Ref]string
-	var reads errgroup.Group
-	for _, read := range []func(){
+	reads := []func(){
 		func() { t.printer = p.Releaser.Readiness(ctx, v.device.ID) },
 		func() { ownTitles = p.Site.Titles(ctx, view.TitlesShown, own) },
 		func() { otherTitles = p.Site.Titles(ctx, p.OthersTitles, of) },
@@ -308,10 +306,8 @@ func (p *Pages) read(
 				}
 			}
 		},
-	} {
-		reads.Go(func() error { return recovery.Catch(func() error { read(); return nil }) })
 	}
-	if err := reads.Wait(); err != nil {
+	if err := recovery.Each(len(reads), len(reads), func(i int) { reads[i]() }); err != nil {
 		p.log.Debug("page shown without what could not be read", zap.Error(err))
 	}
 	t.titles = ownTitles
@@ -321,30 +317,17 @@ func (p *Pages) read(
 	return t
 }
 
-// states are how far jobs are at their printer, as many as a page releases at once; one that can't be read,
-// or has ended, is missing.
+// states are how far jobs are that are followed to their end, as many as a page releases at once.
 func (p *Pages) states(ctx context.Context, recent []job.Record) map[graph.Ref]graph.JobState {
-	list := make([]graph.JobState, len(recent))
-	var reads errgroup.Group
-	reads.SetLimit(view.ReadsAtOnce)
-	for i := range recent[:min(len(recent), view.ReadsAtOnce)] {
-		rec := &recent[i]
-		if p.Graph == nil || rec.Release.Job == "" || rec.Paper != nil && rec.Paper.State != paper.Pending {
-			continue
+	jobs := make([]graph.Ref, min(len(recent), view.ReadsAtOnce))
+	for i := range jobs {
+		if rec := &recent[i]; rec.Paper == nil || rec.Paper.State == paper.Pending {
+			jobs[i] = graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}
 		}
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				if j, err := p.Graph.Job(ctx, graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}); err == nil {
-					list[i] = j.State
-				}
-				return nil
-			})
-		})
 	}
-	_ = reads.Wait()
 	out := map[graph.Ref]graph.JobState{}
-	for i, s := range list {
-		out[recent[i].Ref] = s
+	for i, state := range p.Site.States(ctx, jobs) {
+		out[recent[i].Ref] = state
 	}
 	return out
 }

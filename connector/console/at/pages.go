@@ -21,16 +21,10 @@ import (
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
-	"pullprint/trigger/graph"
 )
 
 //go:embed pages
 var files embed.FS
-
-// JobReader reads a job at its printer; *graph.Client is one.
-type JobReader interface {
-	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
-}
 
 // Deps are the dependencies of the pages.
 type Deps struct {
@@ -39,9 +33,7 @@ type Deps struct {
 	Phones   *phone.Devices
 	Releaser *release.Releaser
 	SignedIn *tap.SignedIn
-	// Graph tells how far jobs are at their printers; nil without.
-	Graph   JobReader
-	Devices []printer.Device
+	Devices  []printer.Device
 	// OthersTitles says how titles of jobs are shown that are not the person's own, Help whom to ask.
 	OthersTitles, Help string
 	Logger             *zap.Logger

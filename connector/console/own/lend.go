@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/access"
 	"pullprint/connector/console/signin"
@@ -81,22 +80,20 @@ func (p *Pages) listLent(ctx context.Context, data *myPage, person string) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
-	var reads errgroup.Group
+	var named []*lent
 	for _, list := range [][]lent{data.Lent, data.Lends} {
 		slices.SortFunc(list, func(a, b lent) int { return strings.Compare(a.ID, b.ID) })
 		for i := range list[:min(len(list), maxLent)] {
-			reads.Go(func() error {
-				return recovery.Catch(func() error {
-					list[i].Name, list[i].UserName = p.Site.Person(ctx, list[i].ID).Display, ""
-					if u, ok, err := p.Users.User(ctx, list[i].ID); err == nil && ok {
-						list[i].UserName = u.UserPrincipalName
-					}
-					return nil
-				})
-			})
+			named = append(named, &list[i])
 		}
 	}
-	_ = reads.Wait()
+	_ = recovery.Each(len(named), view.ReadsAtOnce, func(i int) {
+		l := named[i]
+		l.Name = p.Site.Person(ctx, l.ID).Display
+		if u, ok, err := p.Users.User(ctx, l.ID); err == nil && ok {
+			l.UserName = u.UserPrincipalName
+		}
+	})
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/console/view"
 	"pullprint/connector/recovery"
@@ -144,18 +143,16 @@ func (p *Pages) describe(ctx context.Context, s *stationPage, owner string) {
 			refs = append(refs, o.Jobs[i].Ref)
 		}
 	}
-	var reads errgroup.Group
-	read := func(fn func()) {
-		reads.Go(func() error { return recovery.Catch(func() error { fn(); return nil }) })
+	reads := []func(){
+		func() { s.Titles = p.Site.Titles(ctx, p.Config.Titles, refs) },
+		func() { s.Printer = p.readiness(ctx, s.Device) },
+		func() { p.name(ctx, s.Others) },
+		func() {
+			who := p.Site.Person(ctx, owner)
+			s.Name, s.languages = who.Given, who.Language
+		},
 	}
-	read(func() { s.Titles = p.Site.Titles(ctx, p.Config.Titles, refs) })
-	read(func() { s.Printer = p.readiness(ctx, s.Device) })
-	read(func() { p.name(ctx, s.Others) })
-	read(func() {
-		who := p.Site.Person(ctx, owner)
-		s.Name, s.languages = who.Given, who.Language
-	})
-	if err := reads.Wait(); err != nil {
+	if err := recovery.Each(len(reads), len(reads), func(i int) { reads[i]() }); err != nil {
 		p.log.Debug("page shown without what could not be read", zap.Error(err))
 	}
 }

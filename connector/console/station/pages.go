@@ -22,7 +22,6 @@ import (
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
-	"pullprint/trigger/graph"
 )
 
 //go:embed pages
@@ -37,11 +36,6 @@ type Jobs interface {
 	StoreAction(ctx context.Context, about admin.Action) error
 }
 
-// Graph tells what has become of a job at its printer; *graph.Client is one.
-type Graph interface {
-	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
-}
-
 // Deps are the dependencies of the stations. Badges and Taps are nil when no badges are configured.
 type Deps struct {
 	Site     *view.Site
@@ -50,9 +44,7 @@ type Deps struct {
 	Taps     *tap.Taps
 	Badges   *badge.Registry
 	// Users finds people by object id; nil without access to Entra.
-	Users directory.Finder
-	// Graph is nil without.
-	Graph    Graph
+	Users    directory.Finder
 	Tokens   *access.Tokens
 	Sessions *access.Sessions
 	Visits   *Visits

@@ -5,10 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"pullprint/connector/console/view"
-	"pullprint/connector/recovery"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
 )
@@ -54,29 +51,14 @@ func (d *formResults) last(device string) *formResult {
 // arrival is how far jobs are that were sent to a printer.
 type arrival struct{ Sent, There, Failed int }
 
-// arrived reads the jobs at their printer, as many as a page releases at once; one that can't
-// be read is on its way.
+// arrived reads how far jobs are at their printer; one that can't be read is on its way.
 func (p *Pages) arrived(ctx context.Context, sent []release.Released) (a arrival) {
 	a.Sent = len(sent)
-	states := make([]graph.JobState, len(sent))
-	var reads errgroup.Group
-	reads.SetLimit(view.ReadsAtOnce)
-	for i, r := range sent[:min(len(sent), view.MaxTitles)] {
-		if r.DestinationJob == "" || p.Graph == nil {
-			continue
-		}
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				j, err := p.Graph.Job(ctx, graph.Ref{Printer: r.Destination, Job: r.DestinationJob})
-				if err == nil {
-					states[i] = j.State
-				}
-				return nil
-			})
-		})
+	jobs := make([]graph.Ref, min(len(sent), view.MaxTitles))
+	for i := range jobs {
+		jobs[i] = graph.Ref{Printer: sent[i].Destination, Job: sent[i].DestinationJob}
 	}
-	_ = reads.Wait()
-	for _, s := range states {
+	for _, s := range p.Site.States(ctx, jobs) {
 		switch s {
 		case graph.JobProcessing, graph.JobCompleted:
 			a.There++

@@ -15,11 +15,12 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// Graph tells names of people and titles of jobs; *graph.Client is one.
+// Graph tells names of people, titles of jobs and how far these are; *graph.Client is one.
 type Graph interface {
 	Person(ctx context.Context, user string) (graph.Person, error)
 	Language(ctx context.Context, user string) (string, error)
 	Title(ctx context.Context, ref graph.Ref) (string, error)
+	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 }
 
 // What is read from Graph to show a page.
@@ -119,9 +120,7 @@ func (s *Site) NamesFor(ctx context.Context, c access.Caller, ids []string) Name
 	}
 	ctx, cancel := context.WithTimeout(ctx, Within)
 	defer cancel()
-	var mu sync.Mutex // guards out
-	var reads errgroup.Group
-	reads.SetLimit(ReadsAtOnce)
+	var list []string
 	seen, asked := map[string]bool{}, 0
 	for _, id := range ids {
 		if seen[id] || !graph.ValidID(id) {
@@ -133,15 +132,15 @@ func (s *Site) NamesFor(ctx context.Context, c access.Caller, ids []string) Name
 				continue
 			}
 		}
-		reads.Go(func() error {
-			if name := s.people.of(ctx, id).Display; name != "" {
-				mu.Lock()
-				defer mu.Unlock()
-				out[id] = name
-			}
-			return nil
-		})
+		list = append(list, id)
 	}
-	_ = reads.Wait()
+	var mu sync.Mutex // guards out
+	_ = recovery.Each(len(list), ReadsAtOnce, func(i int) {
+		if name := s.people.of(ctx, list[i]).Display; name != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			out[list[i]] = name
+		}
+	})
 	return out
 }

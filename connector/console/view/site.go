@@ -34,7 +34,7 @@ const Home = "/"
 
 // Options are what a Site needs.
 type Options struct {
-	// Graph tells names and titles; nil without.
+	// Graph tells names, titles and how far jobs are; nil without.
 	Graph Graph
 	// Language is the one for who reads none of those that there are.
 	Language string

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"unicode"
 
-	"golang.org/x/sync/errgroup"
-
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
@@ -75,21 +73,28 @@ func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[gra
 		return out
 	}
 	var mu sync.Mutex // guards out
-	var reads errgroup.Group
-	reads.SetLimit(ReadsAtOnce)
-	for _, ref := range refs[:min(len(refs), MaxTitles)] {
-		reads.Go(func() error {
-			return recovery.Catch(func() error {
-				title, err := s.title(ctx, ref)
-				if err == nil && title != "" {
-					mu.Lock()
-					defer mu.Unlock()
-					out[ref] = titled(how, title)
-				}
-				return nil
-			})
-		})
-	}
-	_ = reads.Wait()
+	_ = recovery.Each(min(len(refs), MaxTitles), ReadsAtOnce, func(i int) {
+		title, err := s.title(ctx, refs[i])
+		if err == nil && title != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			out[refs[i]] = titled(how, title)
+		}
+	})
+	return out
+}
+
+// States are how far jobs are at their printers, one for each; that of a job without an id, or which can't be
+// read, is empty.
+func (s *Site) States(ctx context.Context, jobs []graph.Ref) []graph.JobState {
+	out := make([]graph.JobState, len(jobs))
+	_ = recovery.Each(len(jobs), ReadsAtOnce, func(i int) {
+		if jobs[i].Job == "" || s.o.Graph == nil {
+			return
+		}
+		if j, err := s.o.Graph.Job(ctx, jobs[i]); err == nil {
+			out[i] = j.State
+		}
+	})
 	return out
 }
