@@ -21,7 +21,8 @@ func control(inTheClear, private bool) func(context.Context, string, string, sys
 		if err != nil {
 			return &forbiddenError{"has no address of IP"}
 		}
-		return allowed(at.Addr().Unmap(), inTheClear, private)
+		// Without its zone: no network of special has an address with one in it.
+		return allowed(at.Addr().Unmap().WithZone(""), inTheClear, private)
 	}
 }
 
@@ -47,12 +48,15 @@ var shared = netip.MustParsePrefix("100.64.0.0/10")
 func isPrivate(a netip.Addr) bool { return a.IsPrivate() || shared.Contains(a) }
 
 // special are networks that are not on the internet, and those whose addresses have one of IPv4 in
-// them, which may be anyone's (https://www.iana.org/assignments/iana-ipv4-special-registry, and -ipv6-).
+// them, which may be anyone's (https://www.iana.org/assignments/iana-ipv4-special-registry, and -ipv6-);
+// 168.63.129.16 is what Azure gives machines their settings at
+// (https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16).
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("168.63.129.16/32"),
 	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
 	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"), netip.MustParsePrefix("::ffff:0:0:0/96"),
+	netip.MustParsePrefix("3fff::/20"), netip.MustParsePrefix("5f00::/16"),
 }

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 )
@@ -31,7 +32,11 @@ func TestAllowed(t *testing.T) {
 		{"192.0.2.1", false, false, false},
 		{"198.18.0.1", false, false, false},
 		{"2001:db8::1", false, false, false},
+		{"3fff::1", false, false, false},
+		{"192.88.99.1", false, false, false},
+		{"168.63.129.16", false, false, false},
 		// With an address of IPv4 in them.
+		{"::ffff:0:10.0.0.1", false, false, false},
 		{"64:ff9b::a00:1", false, false, false},
 		{"2002:a00:1::1", false, false, false},
 		{"2001:0:a00:1::1", false, false, false},
@@ -45,6 +50,15 @@ func TestAllowed(t *testing.T) {
 			if err := allowed(a, way.inTheClear, way.private); (err == nil) != way.want {
 				t.Errorf("%s by %s: %v", c.address, way.name, err)
 			}
+		}
+	}
+}
+
+// A zone behind an address of IPv6 makes it no other address.
+func TestAddressWithZone(t *testing.T) {
+	for _, address := range []string{"64:ff9b::a00:1", "2002:a00:1::1", "fd00::1", "fe80::1"} {
+		if err := control(false, false)(t.Context(), "tcp6", net.JoinHostPort(address+"%eth0", "443"), nil); err == nil {
+			t.Errorf("%s is connected to", address)
 		}
 	}
 }
