@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"pullprint/connector/access"
@@ -182,7 +183,14 @@ func wayBack(req *http.Request) string {
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
 		return req.URL.RequestURI()
 	}
-	return path.Dir(req.URL.Path)
+	switch at := path.Dir(req.URL.Path); {
+	case at == "/jobs": // no page
+		return view.Home
+	case strings.HasPrefix(at, OwnHome+"/jobs/"):
+		return OwnHome
+	default:
+		return at
+	}
 }
 
 // confirm has Entra confirm who is signed in: a page does so by itself and comes back, a form is
