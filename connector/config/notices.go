@@ -104,7 +104,8 @@ func (k *checker) mail(at string, m Mail) {
 		return
 	}
 	k.oneOf(at+".smtp.tls", m.SMTP.TLS, mail.StartTLS, mail.TLS, mail.None)
-	if k.need(at+".smtp.address", m.SMTP.Address, "write the host and port of your mail server, as smtp.example.com:587") {
+	if k.need(at+".smtp.address", m.SMTP.Address,
+		"write the host and port of your mail server, as smtp.example.com:587; or graph: true, to send by Microsoft Graph") {
 		host, port, err := net.SplitHostPort(m.SMTP.Address)
 		switch {
 		case err != nil, host == "", port == "":

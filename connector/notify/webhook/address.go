@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"net/netip"
+	"net/url"
 	"slices"
 	"syscall"
 )
@@ -24,6 +25,16 @@ func control(inTheClear, private bool) func(context.Context, string, string, sys
 		// Without its zone: no network of special has an address with one in it.
 		return allowed(at.Addr().Unmap().WithZone(""), inTheClear, private)
 	}
+}
+
+// CheckURL refuses a URL with an address that no connection would be made to. A name is looked at when it
+// was resolved, at each connection.
+func CheckURL(u *url.URL, private bool) error {
+	a, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return nil //nolint:nilerr // it is a name
+	}
+	return allowed(a.Unmap(), u.Scheme == "http", private)
 }
 
 // allowed refuses an address, or returns nil.
