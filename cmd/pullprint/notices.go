@@ -99,7 +99,7 @@ func testMail(ctx context.Context, out io.Writer, sender daemon.Mailer, owner st
 	if err != nil {
 		return fmt.Errorf("not sent: %w", err)
 	}
-	fmt.Fprintf(out, "Sent. The mail server answered: %s\n", terminal.Printable(answer))
+	fmt.Fprintf(out, "Sent. It was answered: %s\n", terminal.Printable(answer))
 	return nil
 }
 
