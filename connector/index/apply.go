@@ -1,9 +1,7 @@
 package index
 
 import (
-	"encoding/json"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -30,28 +28,8 @@ func (x *Index) apply(key string, value []byte) {
 		}
 		return
 	}
-	var rec struct {
-		graph.Ref
-		Task      string       `json:"task"`
-		Queue     string       `json:"queue"`
-		State     job.State    `json:"state"`
-		Seen      time.Time    `json:"seen"`
-		HoldUntil time.Time    `json:"hold_until"`
-		Warned    time.Time    `json:"warned"`
-		Created   time.Time    `json:"created"`
-		Owner     string       `json:"owner"`
-		Intent    *job.Intent  `json:"intent"`
-		Release   *job.Release `json:"release"`
-		Paper     *job.Paper   `json:"paper"`
-		Decision  struct {
-			Reason string `json:"reason"`
-			Policy string `json:"policy"`
-			Input  struct {
-				Mode string `json:"mode"`
-			} `json:"input"`
-		} `json:"decision"`
-	}
-	if err := json.Unmarshal(value, &rec); err != nil {
+	var rec kept
+	if err := rec.read(value); err != nil {
 		x.broken.WithLabelValues(store.RecordJob).Inc()
 		x.log.Error("job record can't be read, its job is left alone", zap.String("key", key), zap.Error(err),
 			zap.String("remedy", "restore the store from a backup, or remove the key from the bucket pullprint_jobs"))
