@@ -67,9 +67,9 @@ type Asked struct {
 }
 
 // Release releases the jobs that a person chose. From afar they are the person's own: those of people who
-// let them release theirs are released where the person stands. The errors are ErrNotRemote,
-// ErrTooOften, ErrNoDevice and ErrInvalid, and what the store failed with. A job that ctx ends in the middle of is finished by
-// the sweep: detach ctx from the request.
+// let them release theirs are released where the person stands. The errors are ErrNotRemote, ErrTooOften,
+// ErrNoDevice and ErrInvalid, and what the store failed with. A job that ctx ends in the middle of is
+// finished by the sweep: detach ctx from the request.
 func (s *SignedIn) Release(ctx context.Context, a Asked) (release.Outcome, error) {
 	person, ok := graph.CanonicalGUID(a.Person)
 	remote := a.How == decision.AskedByRemote
