@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"pullprint/connector/store"
 )
 
 // cookieName is the name of the cookie of a session that a token began; its path tells the
@@ -25,12 +27,9 @@ const maxCookies = 2
 // then Entra is asked again. A role that is taken away ends with it.
 const checkedFor = 15 * time.Minute
 
-// KV is where sessions are stored. A value is removed when its ttl is over.
+// KV is where sessions are stored; *stored.KV is one.
 type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Delete(ctx context.Context, key string, revision uint64) (bool, error)
 }
 
@@ -44,7 +43,7 @@ type Sessions struct {
 }
 
 // NewSessions are the sessions in a store that tokens have begun.
-func NewSessions(store KV, tokens *Tokens) *Sessions { return &Sessions{store: store, tokens: tokens} }
+func NewSessions(kv KV, tokens *Tokens) *Sessions { return &Sessions{store: kv, tokens: tokens} }
 
 // session is what is stored of one.
 type session struct {

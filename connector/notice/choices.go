@@ -6,25 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"pullprint/connector/job"
+	"pullprint/connector/store"
 )
-
-// State is the state bucket; *bus.KV is one.
-type State interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
-}
 
 // Choices are the kinds of notices that people don't want. They stay until they are changed or the
 // person is erased.
-type Choices struct{ state State }
+type Choices struct{ state store.KV }
 
 // NewChoices keeps choices in the state bucket.
-func NewChoices(state State) *Choices { return &Choices{state} }
+func NewChoices(state store.KV) *Choices { return &Choices{state} }
 
 // ChoicePrefix is that of the keys of choices in the state bucket, each with the Entra object id of a
 // person behind it.

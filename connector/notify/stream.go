@@ -36,10 +36,7 @@ type Records interface {
 
 // State is the state bucket; *bus.KV is one.
 type State interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
+	store.KV
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
 

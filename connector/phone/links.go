@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pullprint/connector/printer"
+	"pullprint/connector/store"
 )
 
 var (
@@ -34,14 +35,6 @@ const linkBytes = 16
 // link at once, and few phones of one person are at one device.
 const maxTries = 8
 
-// KV is where generations, and what people typed, are stored. A value is removed when its ttl is over.
-type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
-}
-
 // Keys makes keyed hashes; *badge.Registry does. Links are derived from the badge keys and need no secret of
 // their own: each purpose has its own domain of HMAC, every replica has the file, and devices can't be
 // configured without it. A key in the store would be lost with the store, and with it every sheet on the
@@ -53,15 +46,15 @@ type Keys interface {
 
 // Devices are those at which people may act by phone. It is safe for concurrent use.
 type Devices struct {
-	store KV
+	store store.KV // generations, and what people typed
 	keys  Keys
 	base  string
 	modes map[string]printer.Phone
 }
 
 // New returns the devices of a list that have phone set. base is where browsers reach the pages.
-func New(store KV, keys Keys, base string, list []printer.Device) *Devices {
-	d := &Devices{store: store, keys: keys, base: strings.TrimRight(base, "/"), modes: map[string]printer.Phone{}}
+func New(kv store.KV, keys Keys, base string, list []printer.Device) *Devices {
+	d := &Devices{store: kv, keys: keys, base: strings.TrimRight(base, "/"), modes: map[string]printer.Phone{}}
 	for i := range list {
 		if list[i].Phone != printer.PhoneOff {
 			d.modes[list[i].ID] = list[i].Phone

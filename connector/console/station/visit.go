@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"pullprint/connector/store"
 	"pullprint/connector/tap"
 )
 
@@ -56,19 +57,11 @@ const (
 	useAgain            // nothing more: what the form asked for is done, or is being done
 )
 
-// KV is where visits are stored. A value is removed when its ttl is over.
-type KV interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	CompareAndSet(
-		ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration,
-	) (newRevision uint64, swapped bool, err error)
-}
-
 // Visits are those at all devices, shared by all replicas.
-type Visits struct{ store KV }
+type Visits struct{ store store.KV }
 
 // NewVisits are the visits in a store.
-func NewVisits(store KV) *Visits { return &Visits{store} }
+func NewVisits(kv store.KV) *Visits { return &Visits{kv} }
 
 func visitKey(device string) string { return "visit.at." + device }
 
