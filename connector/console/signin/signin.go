@@ -203,7 +203,7 @@ func (p *Pages) confirm(rw http.ResponseWriter, req *http.Request) {
 			return
 		}
 		// It may be a form, as that of the console's filter: browsers follow none to another site by
-		// redirects, as form-action in pagePolicy says, but leave the page as it is.
+		// redirects, as form-action in view.Policy says, but leave the page as it is.
 		p.Site.Show(rw, http.StatusUnauthorized, "refused", view.Page{Title: "One moment", Refresh: 1, Then: again, Data: refusedPage{
 			What: "Microsoft confirms that it is still you.", Do: "If nothing happens, sign in.", SignIn: again,
 		}})

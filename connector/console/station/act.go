@@ -35,7 +35,7 @@ type formResult struct {
 
 // formResults remembers the newest result at each device, of this replica.
 type formResults struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards at
 	at map[string]*formResult
 }
 
