@@ -19,7 +19,7 @@
 //	pullprint_state       3 %  refuses when full
 //	reserve               5 %  batches being staged
 //
-// A held job takes about 700 bytes: the default of 2 GiB has room for 700,000.
+// A held job takes 700 to 1,200 bytes: the default of 2 GiB has room for 450,000 and more.
 //
 // # What a write promises
 //

@@ -8,7 +8,7 @@ import (
 	"pullprint/connector/store"
 )
 
-// defaultMaxStore has room for 700,000 held jobs in the share of their bucket.
+// defaultMaxStore has room for 450,000 held jobs in the share of their bucket.
 const defaultMaxStore = store.Size(2 << 30)
 
 // Config says where streams and buckets live: in a server inside this process
