@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -262,5 +263,49 @@ func TestExportOfOneAlone(t *testing.T) {
 	}
 	if n := len(out.Accounts); n != 2 {
 		t.Errorf("%d accounts: %s", n, out.Accounts)
+	}
+}
+
+// An export ends where it would get larger than it may, and is written as encoding/json does.
+func TestExportUpTo(t *testing.T) {
+	b := bustest.Open(t)
+	plant(t, b, time.Now())
+	whole, err := peopleOf(b).Export(t.Context(), leaverID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, list := range [][]json.RawMessage{
+		whole.Jobs, whole.Badges, whole.Accounts, whole.Delegations, whole.Decisions, whole.Ledger, whole.Audit, whole.Dead, whole.Notices,
+	} {
+		for _, record := range list {
+			size += len(record)
+		}
+	}
+	if out, err := peopleOf(b).ExportUpTo(t.Context(), leaverID, size); err != nil || len(out.Dead) != len(whole.Dead) {
+		t.Errorf("up to %d bytes: %+v, %v", size, out, err)
+	}
+	for _, most := range []int{size - 1, 1} {
+		if _, err := peopleOf(b).ExportUpTo(t.Context(), leaverID, most); !errors.Is(err, privacy.ErrTooLarge) {
+			t.Errorf("up to %d of %d bytes: %v", most, size, err)
+		}
+	}
+	var written bytes.Buffer
+	if err := whole.Write(&written); err != nil {
+		t.Fatal(err)
+	}
+	var got, want map[string]any
+	marshaled, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(json.Unmarshal(written.Bytes(), &got), json.Unmarshal(marshaled, &want)); err != nil {
+		t.Fatal(err)
+	}
+	if whole.Notices == nil { // a list that is empty either way
+		want["notices"] = []any{}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("written %s, want %s", &written, marshaled)
 	}
 }

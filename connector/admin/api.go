@@ -183,7 +183,7 @@ func routes() []route {
 		reads("/v1/audit", forAdmin, (*API).listActions),
 		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
 		reads("/v1/people/{user}", forAdmin, (*API).findPerson),
-		changes("POST", "/v1/people/{user}/export", forAdmin, "export-person", (*API).exportPerson).taking(peopleWithin),
+		changes("POST", "/v1/people/{user}/export", forAdmin, actionExport, (*API).exportPerson).taking(peopleWithin),
 		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson).taking(peopleWithin),
 		changes("POST", "/v1/people/{user}/end-sessions", forAdmin, "end-sessions", (*API).endSessions).taking(peopleWithin),
 		changes("POST", "/v1/backup", forAdmin, "backup", (*API).backup),

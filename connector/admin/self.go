@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pullprint/connector/delegation"
+	"pullprint/connector/privacy"
 )
 
 // What people who are signed in do for themselves, on a page of their own. The actions have the names of
@@ -13,6 +14,7 @@ import (
 const (
 	actionDelegate   = "delegate"
 	actionUndelegate = "undelegate"
+	actionExport     = "export-person"
 )
 
 // Lend lets another person release the jobs of owner, who asks for it, until a time. The errors are those of
@@ -36,4 +38,13 @@ func (a *API) EndLending(ctx context.Context, owner, to string) error {
 	}
 	_, err = a.Delegations.Remove(ctx, owner, to)
 	return err
+}
+
+// ExportOwn collects what is known about a person, who asks for it. It ends with privacy.ErrTooLarge when
+// that is more than most bytes.
+func (a *API) ExportOwn(ctx context.Context, person string, most int) (privacy.Person, error) {
+	if err := a.StoreAction(ctx, Action{Action: actionExport, Actor: person, Owner: person}); err != nil {
+		return privacy.Person{}, err
+	}
+	return a.People.ExportUpTo(ctx, person, most)
 }

@@ -102,7 +102,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 	var mine *own.Pages
 	if o.entra != nil {
 		mine, err = own.New(own.Deps{
-			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices,
+			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Self: tooMuch{},
 			Notices: notice.NewChoices(&memory{}), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
 		})
 		must(err)

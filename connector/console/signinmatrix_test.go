@@ -17,6 +17,7 @@ var personMatrix = map[string]string{
 	"GET /auth/signed-out": "",
 
 	"GET /me":                              "person read operate admin",
+	"GET /me/data":                         "person read operate admin",
 	"GET /me/jobs/{printer}/{job}/cancel":  "person read operate admin",
 	"POST /me/jobs/{printer}/{job}/cancel": "person read operate admin",
 	"GET /me/lend":                         "person read operate admin",

@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"time"
 
@@ -16,7 +17,16 @@ func (p *People) Export(ctx context.Context, user string) (Person, error) {
 	if err != nil {
 		return Person{}, err
 	}
-	return p.export(ctx, w)
+	return p.export(ctx, w, math.MaxInt)
+}
+
+// ExportUpTo is Export that ends with ErrTooLarge as soon as the records have more than most bytes.
+func (p *People) ExportUpTo(ctx context.Context, user string, most int) (Person, error) {
+	w, err := p.find(ctx, user)
+	if err != nil {
+		return Person{}, err
+	}
+	return p.export(ctx, w, most)
 }
 
 // Known is Resolve that refuses an object id which Entra does not know and of which nothing
@@ -35,7 +45,19 @@ func (p *People) Known(ctx context.Context, user string) (id string, err error) 
 	return id, nil
 }
 
-func (p *People) export(ctx context.Context, w identity) (Person, error) {
+func (p *People) export(ctx context.Context, w identity, most int) (Person, error) {
+	ctx, stop := context.WithCancelCause(ctx) // each and scan end with its cause
+	defer stop(nil)
+	add := func(to *[]json.RawMessage, f fields, raw []byte) {
+		n := len(*to)
+		*to = f.addAbout(*to, w, raw)
+		for _, added := range (*to)[n:] {
+			most -= len(added)
+		}
+		if most < 0 {
+			stop(ErrTooLarge)
+		}
+	}
 	out := Person{User: w.id, Names: w.names, At: time.Now().UTC()}
 	shared := holding{
 		name: "accounts", kv: p.Quota, fields: always(accountFields),
@@ -57,11 +79,11 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 			f := from.fields(key)
 			switch own := from.own(w, key, value); {
 			case own && strings.HasPrefix(key, "notices."):
-				out.Notices = f.addAbout(out.Notices, w, value)
+				add(&out.Notices, f, value)
 			case own:
-				*from.to = f.addAbout(*from.to, w, value)
+				add(from.to, f, value)
 			case f.concerns(w, value):
-				*from.to = f.addAbout(*from.to, w, from.part(w, key, value))
+				add(from.to, f, from.part(w, key, value))
 			}
 		})
 		if err != nil {
@@ -75,7 +97,7 @@ func (p *People) export(ctx context.Context, w identity) (Person, error) {
 		}
 		err := p.scan(ctx, r.kind, func(rec store.Record) {
 			if r.fields.concerns(w, rec.Body) {
-				*to = r.fields.addAbout(*to, w, r.part(w, rec.Body))
+				add(to, r.fields, r.part(w, rec.Body))
 			}
 		})
 		if err != nil {

@@ -2,11 +2,13 @@
 package privacy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -20,6 +22,8 @@ import (
 var (
 	// ErrUnfinished says that a person's jobs have not come to their end.
 	ErrUnfinished = errors.New("the person has jobs that have not come to their end")
+	// ErrTooLarge says that more is known about a person than was asked for.
+	ErrTooLarge = errors.New("more is known about the person than is exported at once")
 	// ErrLeft says that something of a person could not be erased.
 	ErrLeft = errors.New("something of the person is left")
 )
@@ -91,6 +95,45 @@ type Erased struct {
 	Rewritten int `json:"rewritten"`
 	// Owner is who it was, by Entra object id.
 	Owner string `json:"owner"`
+}
+
+// Write writes the person as encoding/json does, with a line for each record. Unlike that it needs no
+// memory beside the records.
+func (p *Person) Write(to io.Writer) error {
+	head, err := json.Marshal(map[string]any{"user": p.User, "names": p.Names, "at": p.At})
+	if err != nil {
+		return fmt.Errorf("write export: %w", err)
+	}
+	w := bufio.NewWriter(to) // keeps the first error for Flush
+	_, _ = w.Write(bytes.TrimSuffix(head, []byte("}")))
+	for _, part := range []struct {
+		name string
+		of   []json.RawMessage
+	}{
+		{"jobs", p.Jobs},
+		{"badges", p.Badges},
+		{"accounts", p.Accounts},
+		{"delegations", p.Delegations},
+		{"decisions", p.Decisions},
+		{"ledger", p.Ledger},
+		{"audit", p.Audit},
+		{"dead", p.Dead},
+		{"notices", p.Notices},
+	} {
+		_, _ = fmt.Fprintf(w, ",\n%q:[", part.name)
+		between := "\n"
+		for _, record := range part.of {
+			_, _ = w.WriteString(between)
+			_, _ = w.Write(record)
+			between = ",\n"
+		}
+		_, _ = w.WriteString("]")
+	}
+	_, _ = w.WriteString("}\n")
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write export: %w", err)
+	}
+	return nil
 }
 
 // None reports whether nothing was found.
@@ -240,11 +283,11 @@ func movedEntry(body []byte, was uint64) []byte {
 	return fmt.Appendf(bytes.Clone(rest), `,"was":%d}`, was)
 }
 
-// each calls fn with every key of a bucket. The value is valid until fn returns.
+// each calls fn with every key of a bucket until ctx ends. The value is valid until fn returns.
 func each(ctx context.Context, kv KV, fn func(key string, value []byte, revision uint64)) error {
 	err := kv.Each(ctx, ">", func(key string, value []byte, revision uint64) error {
 		fn(key, value, revision)
-		return nil
+		return context.Cause(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("look for the person: %w", err)
@@ -252,11 +295,11 @@ func each(ctx context.Context, kv KV, fn func(key string, value []byte, revision
 	return nil
 }
 
-// scan calls fn with every record of a stream. Its body is valid until fn returns.
+// scan calls fn with every record of a stream until ctx ends. Its body is valid until fn returns.
 func (p *People) scan(ctx context.Context, kind store.Kind, fn func(store.Record)) error {
 	err := p.Records.Scan(ctx, kind, func(rec store.Record) error {
 		fn(rec)
-		return nil
+		return context.Cause(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("look for the person in %s: %w", kind, err)

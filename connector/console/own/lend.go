@@ -18,6 +18,7 @@ import (
 	"pullprint/connector/delegation"
 	"pullprint/connector/directory"
 	"pullprint/connector/job"
+	"pullprint/connector/privacy"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
@@ -49,6 +50,7 @@ var lendFor = []int{8, 24, 7 * 24, int(delegation.MaxLength / time.Hour)}
 type Self interface {
 	Lend(ctx context.Context, owner, to string, until time.Time) error
 	EndLending(ctx context.Context, owner, to string) error
+	ExportOwn(ctx context.Context, person string, most int) (privacy.Person, error)
 }
 
 // lent is a delegation from or to a person, with the other one's names.

@@ -45,7 +45,7 @@ type Deps struct {
 	Releaser *release.Releaser
 	// SignedIn releases jobs for who is signed in.
 	SignedIn *tap.SignedIn
-	// Self lends jobs, Search finds colleagues, Users those of an object id.
+	// Self lends jobs and exports data, Search finds colleagues, Users those of an object id.
 	Self   Self
 	Search Search
 	Users  directory.Finder
@@ -70,6 +70,7 @@ type Search interface {
 type Pages struct {
 	Deps
 	searches cache.Limit
+	exports  exports
 	log      *zap.Logger
 }
 
@@ -77,6 +78,7 @@ type Pages struct {
 func New(d Deps) (*Pages, error) {
 	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge"}
 	p := &Pages{Deps: d, searches: cache.Limit{Times: maxSearches, In: searchesIn}, log: d.Logger.Named("admin")}
+	p.exports.asked = cache.Limit{Times: 1, In: exportEvery}
 	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
 		"days": func(hours int) int { return hours / 24 },
 	}})
@@ -86,6 +88,7 @@ func New(d Deps) (*Pages, error) {
 func (p *Pages) Routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET " + signin.OwnHome:                p.me,
+		"GET " + dataPath:                      p.sendData,
 		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
 		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
 		"GET " + lendPath:                      p.askLend,

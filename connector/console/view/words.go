@@ -43,6 +43,9 @@ func Speak(rw http.ResponseWriter, req *http.Request) http.ResponseWriter {
 	return spoken{rw, req.Header.Get("Accept-Language")}
 }
 
+// Unwrap is for http.ResponseController, which sets deadlines.
+func (s spoken) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
 // Wished are the languages that the browser of a response wishes for.
 func Wished(rw http.ResponseWriter) string {
 	s, _ := rw.(spoken)

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +63,22 @@ func TestMessageInAnotherLanguage(t *testing.T) {
 	}
 	if got := s.Words("fr", "de").Until(time.Now()); !strings.HasPrefix(got, "aujourd'hui ") {
 		t.Error(got)
+	}
+}
+
+// deadlines is a writer that has deadlines.
+type deadlines struct {
+	http.ResponseWriter
+	set time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(at time.Time) error { d.set = at; return nil }
+
+// Behind Speak an answer still gets the time that it needs.
+func TestSpeakKeepsDeadlines(t *testing.T) {
+	w, at := &deadlines{}, time.Now()
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	if err := http.NewResponseController(Speak(w, req)).SetWriteDeadline(at); err != nil || !w.set.Equal(at) {
+		t.Errorf("deadline %v: %v", w.set, err)
 	}
 }
