@@ -42,7 +42,7 @@ func TestBrowserPhone(t *testing.T) {
 	b, s := officeForPhones(t)
 	defer s.end()
 	s.register()
-	s.print(graphtest.JobSpec{Printer: pullID, Pages: 7, Name: "Minutes of the meeting of the print working group, second draft.pdf"})
+	s.print(graphtest.JobSpec{Printer: pullID, Pages: 3, Name: "Minutes of the meeting of the print working group, second draft.pdf"})
 	s.print(graphtest.JobSpec{Printer: pullID, Pages: 2, Name: "Invoice.pdf", Color: true})
 	s.await("they are held", seenWithin, func() bool { return len(s.all()) == 2 })
 	s.hold(2)
