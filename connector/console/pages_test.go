@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
+	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/station"
@@ -24,7 +25,9 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/health"
 	"pullprint/connector/notice"
+	"pullprint/connector/phone"
 	"pullprint/connector/printer"
+	"pullprint/connector/store"
 	"pullprint/connector/tap"
 	"pullprint/policy"
 	"pullprint/policy/badge"
@@ -72,6 +75,7 @@ type testParts struct {
 	entra    *access.SignIn
 	users    directory.Finder
 	visits   *station.Visits
+	links    store.KV
 	jobs     allJobs
 }
 
@@ -81,7 +85,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 	if o.view.DefaultZone == nil {
 		o.view.DefaultZone = func() *time.Location { return time.UTC }
 	}
-	log, devices := o.view.Logger, []printer.Device{{ID: "west"}, {ID: "east"}}
+	log, devices := o.view.Logger, []printer.Device{{ID: "west", Phone: printer.PhoneLink}, {ID: "east"}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -100,23 +104,35 @@ func (o testParts) pages(t *testing.T) *Pages {
 	})
 	must(err)
 	var mine *own.Pages
+	var phones *at.Pages
 	if o.entra != nil {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Self: tooMuch{},
 			Notices: notice.NewChoices(&memory{}), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
 		})
 		must(err)
+		phones, err = at.New(at.Deps{
+			Site: site, Callers: callers, Phones: phone.New(o.links, linkKeys{}, siteURL, devices), Devices: devices,
+			Logger: log,
+		})
+		must(err)
 	}
 	p, err := New(Deps{
 		API: func(who access.Caller) *admin.Client { return admin.ClientOver(noAPI, who) }, Users: o.users,
 		Policy: policy.Default,
-		Site:   site, Callers: callers, Station: stations, Own: mine, Jobs: o.jobs, Devices: devices, Logger: log,
+		Site:   site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: o.jobs, Devices: devices,
+		Logger: log,
 		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
 		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
 	})
 	must(err)
 	return p
 }
+
+// linkKeys make the same link for each device.
+type linkKeys struct{}
+
+func (linkKeys) DeviceTags(string) []string { return []string{strings.Repeat("5a", 32)} }
 
 // noAPI carries nothing out.
 var noAPI = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {

@@ -92,7 +92,7 @@ func (s *site) replica() (*Pages, *admin.API) {
 	sessions := access.NewSessions(state, tokens)
 	p := testParts{
 		view: view.Options{Logger: zap.New(core)}, tokens: tokens, sessions: sessions, users: client,
-		entra: access.NewSignIn(people, entra, client, sessions), visits: station.NewVisits(state), jobs: &noJobs{},
+		entra: access.NewSignIn(people, entra, client, sessions), visits: station.NewVisits(state), links: state, jobs: &noJobs{},
 	}.pages(s.t)
 	return p, admin.NewAPI(admin.Deps{Logger: zap.NewNop(), Tokens: tokens, Sessions: sessions})
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,13 @@ var personMatrix = map[string]string{
 	"POST /me/print":                       "person read operate admin",
 	"GET /me/badge":                        "person read operate admin",
 	"POST /me/badge":                       "person read operate admin",
+
+	"GET /at":                 "", // say that the link is not complete
+	"GET /at/{$}":             "",
+	"GET /at/{device}":        "person read operate admin",
+	"POST /at/{device}/print": "person read operate admin",
+	"POST /at/{device}/code":  "person read operate admin",
+	"GET /at/{device}/{form}": "", // leads to the page of the device
 }
 
 // everybody are the cookies of who could ask: a reader's station, people without and with each
@@ -88,6 +96,7 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 		maps.Copy(all, personMatrix)
 		routes := s.pages.routes()
 		cookies := s.everybody()
+		link := s.linkOf("west")
 		for pattern := range routes {
 			allowed, known := all[pattern]
 			if !known {
@@ -97,9 +106,10 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 				continue
 			}
 			method, path, _ := strings.Cut(pattern, " ")
-			path = pathValues.Replace(path)
-			if pattern == "GET /station/{device}/jobs" || pattern == "GET /station/{device}/claim" {
-				path += "?visit=guessed" // without a ticket it leads to the station's first page
+			path = pathValues.Replace(path) + queries[pattern]
+			if strings.HasPrefix(path, "/at/") {
+				s.refusesLinks(pattern, method, path, cookies)
+				path += "?" + link.RawQuery
 			}
 			for who, mine := range cookies {
 				rec := reach(func() *httptest.ResponseRecorder { return ask(s.pages, method, path, "same-origin", mine) })
@@ -109,4 +119,35 @@ func TestPageAuthorizationOfPeople(t *testing.T) {
 			}
 		}
 	})
+}
+
+// linkOf is the link of a device for phones.
+func (s *site) linkOf(device string) *url.URL {
+	s.t.Helper()
+	text, err := s.pages.At.Phones.URL(s.t.Context(), device)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	link, err := url.Parse(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return link
+}
+
+// refusesLinks fails if a page of a device lets somebody in without its link, or if one of a device that is
+// not used by phone does with a link.
+func (s *site) refusesLinks(pattern, method, path string, cookies map[string]map[string]string) {
+	s.t.Helper()
+	for who, mine := range cookies {
+		for _, wrong := range []string{"", "?k=", "?k=AAAAAAAAAAAAAAAAAAAAAA"} {
+			if rec := ask(s.pages, method, path+wrong, "same-origin", mine); rec.Code != http.StatusForbidden {
+				s.t.Errorf("%s by %s with the link %q: %d", pattern, who, wrong, rec.Code)
+			}
+		}
+		east := strings.Replace(path, "west", "east", 1) + "?" + s.linkOf("west").RawQuery
+		if rec := ask(s.pages, method, east, "same-origin", mine); rec.Code != http.StatusNotFound {
+			s.t.Errorf("%s by %s of a device without phones: %d", pattern, who, rec.Code)
+		}
+	}
 }
