@@ -7,13 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
-	"pullprint/connector/recovery"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy"
@@ -246,88 +243,4 @@ func sentOf(rec *job.Record, now graph.JobState) sent {
 		return sent{Text: "The printer has it.", Look: job.Released}
 	}
 	return sent{Text: "Sent to the printer.", Look: job.Released}
-}
-
-// told is what Graph says for a page beyond what is stored.
-type told struct {
-	printer release.Readiness
-	titles  map[graph.Ref]string
-	names   map[string]string
-	states  map[graph.Ref]graph.JobState
-	caller  string
-}
-
-// title is the title of a job, or else its queue.
-func (t *told) title(rec *job.Record) string {
-	if title := t.titles[rec.Ref]; title != "" {
-		return title
-	}
-	return rec.Queue
-}
-
-// read asks Graph for what a page shows; what can't be read within view.Within is left out.
-func (p *Pages) read(
-	ctx context.Context, v visitor, quotes []release.Quote, recent []job.Record, out *release.Outcome,
-) (t told) {
-	ctx, cancel := context.WithTimeout(ctx, view.Within)
-	defer cancel()
-	var own, of []graph.Ref
-	t.names = map[string]string{}
-	add := func(owner string, ref graph.Ref) {
-		if owner == v.who.Person {
-			own = append(own, ref)
-			return
-		}
-		of = append(of, ref)
-		t.names[owner] = owner
-	}
-	for i := range quotes {
-		add(quotes[i].Owner, quotes[i].Ref)
-	}
-	for i := range recent {
-		add(recent[i].Owner, recent[i].Ref)
-	}
-	for _, r := range slices.Concat(out.Aborted, out.Kept) {
-		if !slices.Contains(own, r.Ref) && !slices.Contains(of, r.Ref) {
-			of = append(of, r.Ref) // it is not said whose it is
-		}
-	}
-	var ownTitles, otherTitles map[graph.Ref]string
-	reads := []func(){
-		func() { t.printer = p.Releaser.Readiness(ctx, v.device.ID) },
-		func() { ownTitles = p.Site.Titles(ctx, view.TitlesShown, own) },
-		func() { otherTitles = p.Site.Titles(ctx, p.OthersTitles, of) },
-		func() { t.states = p.states(ctx, recent) },
-		func() { t.caller = p.Callers.PageFor(ctx, v.who, "").Caller },
-		func() {
-			for id := range t.names {
-				if name := p.Site.Person(ctx, id).Display; name != "" {
-					t.names[id] = name
-				}
-			}
-		},
-	}
-	if err := recovery.Each(len(reads), len(reads), func(i int) { reads[i]() }); err != nil {
-		p.log.Debug("page shown without what could not be read", zap.Error(err))
-	}
-	t.titles = ownTitles
-	for ref, title := range otherTitles {
-		t.titles[ref] = title
-	}
-	return t
-}
-
-// states are how far jobs are that are followed to their end, as many as a page releases at once.
-func (p *Pages) states(ctx context.Context, recent []job.Record) map[graph.Ref]graph.JobState {
-	jobs := make([]graph.Ref, min(len(recent), view.ReadsAtOnce))
-	for i := range jobs {
-		if rec := &recent[i]; rec.Paper == nil || rec.Paper.State == paper.Pending {
-			jobs[i] = graph.Ref{Printer: rec.Release.Printer, Job: rec.Release.Job}
-		}
-	}
-	out := map[graph.Ref]graph.JobState{}
-	for i, state := range p.Site.States(ctx, jobs) {
-		out[recent[i].Ref] = state
-	}
-	return out
 }
