@@ -34,7 +34,7 @@ func TestSignIn(t *testing.T) {
 		v.sees(page, http.StatusUnauthorized, "Sign in with Microsoft")
 		atEntra := v.open("/auth/sign-in?then=%2F")
 		v.at, _ = s.replica()
-		v.sees(v.choose(atEntra, annaID), http.StatusOK, "signed in as anna@contoso.com", "Print jobs")
+		v.sees(v.choose(atEntra, annaID), http.StatusOK, "Signed in as anna@contoso.com", "Print jobs")
 		first := v.cookies()[sessionCookie]
 		if first == "" || len(v.cookies()) != 1 {
 			t.Errorf("cookies %v", v.cookies())

@@ -217,7 +217,7 @@ func TestSignInWhileEntraIsDown(t *testing.T) {
 		v := s.browser()
 		v.signIn(annaID, "/")
 		s.sim.Unreachable(true)
-		v.sees(v.open("/"), http.StatusOK, "signed in as "+annaID) // Graph does not tell the name
+		v.sees(v.open("/"), http.StatusOK, "Signed in as "+annaID) // Graph does not tell the name
 		time.Sleep(15 * time.Minute)
 		v.sees(v.send("/jobs/p/j/cancel", url.Values{"reason": {"x"}}), http.StatusForbidden, "Nothing was done")
 		s.sim.Unreachable(false)

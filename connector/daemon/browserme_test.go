@@ -150,7 +150,7 @@ func TestBrowserFromAfar(t *testing.T) {
 	b.sees("Sent to HQ, canteen")
 	b.narrow("me-printed")
 	b.do("back by keyboard", chromedp.Focus(`main a.button`), chromedp.KeyEvent(kb.Enter))
-	b.sees("No job of yours is waiting")
+	b.sees("No job of your own is waiting")
 	b.do("lend by keyboard", chromedp.Focus(`a[href="/me/lend"]`), chromedp.KeyEvent(kb.Enter))
 	b.do("find by keyboard", chromedp.SendKeys("#name", "carl\r"))
 	b.sees("Carl Colleague")

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -82,7 +83,7 @@ func (s *surfer) load(address string, form url.Values) (at *url.URL, text string
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return res.Request.URL, pageTags.ReplaceAllString(string(body), "")
+	return res.Request.URL, html.UnescapeString(pageTags.ReplaceAllString(string(body), ""))
 }
 
 // signIn signs a person in and returns the page that they come to.
@@ -126,7 +127,7 @@ func TestOwnPage(t *testing.T) {
 		student, teacher := o.surfer(), o.surfer()
 		student.says(student.signIn(studentID, "/me"), []string{
 			"student@contoso.com", "Waiting for you", "kept until", "What is left", "left of", "Your last jobs",
-		}, []string{"Salaries", "No job of yours"})
+		}, []string{"Salaries", "No job of your own"})
 		ask := "/me/jobs/" + held[0].Printer + "/" + held[0].Job + "/cancel"
 		_, text := student.load(ask, nil)
 		student.says(text, []string{"Delete this job?", "will not be printed"}, nil)

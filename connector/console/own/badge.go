@@ -8,8 +8,6 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
-	"pullprint/connector/console/signin"
-	"pullprint/connector/console/view"
 	"pullprint/policy/badge"
 	"pullprint/policy/pin"
 )
@@ -37,19 +35,17 @@ type badgePage struct {
 
 // askBadge asks for the code that a station shows of an unknown card.
 func (p *Pages) askBadge(rw http.ResponseWriter, req *http.Request) {
-	if who, ok := p.Callers.Self(rw, req); ok {
+	if who, ok := p.enter(rw, req); ok {
 		p.showBadge(rw, req, who, http.StatusOK, badgePage{Done: req.URL.Query().Has("done")}, "")
 	}
 }
 
 func (p *Pages) showBadge(
-	rw http.ResponseWriter, req *http.Request, who access.Caller, status int, data badgePage, wrong string,
+	rw http.ResponseWriter, req *http.Request, who visitor, status int, data badgePage, wrong string,
 ) {
-	in := p.Site.Words(p.Site.Person(req.Context(), who.Person).Language, view.Wished(rw))
-	shown := p.Callers.PageFor(req.Context(), who, in.Text("Enrol your badge"))
-	shown.In, shown.Data, shown.Home = in, data, signin.OwnHome
+	shown := p.page(req.Context(), who, who.in.Text("Enrol your badge"), data)
 	if wrong != "" {
-		shown.Wrong = in.Text(wrong)
+		shown.Wrong = who.in.Text(wrong)
 	}
 	p.Site.Show(rw, status, "mebadge", shown)
 }
@@ -58,7 +54,7 @@ func (p *Pages) showBadge(
 // question where the card was shown: a code that somebody else sent is that of their card, which
 // would release this person's jobs.
 func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -73,7 +69,7 @@ func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
 		err = p.PINs.RightCode(ctx, who.Person, now)
 	}
 	if err == nil && sure {
-		err = p.claim(ctx, who, code, c)
+		err = p.claim(ctx, who.Caller, code, c)
 	}
 	var locked *pin.LockedError
 	switch {
@@ -90,7 +86,7 @@ func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
 		p.showBadge(rw, req, who, http.StatusConflict, badgePage{},
 			"This badge belongs to somebody else, or was ended. Ask your administrator.")
 	default:
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 	}
 }
 

@@ -64,14 +64,14 @@ func (e *exports) end(person string) {
 
 // sendData answers with everything that is stored about the person, as a file.
 func (p *Pages) sendData(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
 	if !p.exports.begin(who.Person) {
 		rw.Header().Set("Retry-After", strconv.Itoa(int(exportEvery/time.Second)))
-		p.noData(rw, http.StatusServiceUnavailable, "Not at the moment",
-			"You have asked already, or others are asking. Try again in a minute.")
+		p.noData(rw, who, http.StatusServiceUnavailable, who.in.Text("Not at the moment"),
+			who.in.Text("You have asked already, or others are asking. Try again in a minute."))
 		return
 	}
 	defer p.exports.end(who.Person)
@@ -83,11 +83,11 @@ func (p *Pages) sendData(rw http.ResponseWriter, req *http.Request) {
 	data, err := p.Self.ExportOwn(ctx, who.Person, maxExport)
 	switch {
 	case errors.Is(err, privacy.ErrTooLarge):
-		p.noData(rw, http.StatusConflict, "There is too much for one file",
-			"Ask your help desk for what is stored about you: it can export all of it.")
+		p.noData(rw, who, http.StatusConflict, who.in.Text("There is too much for one file"),
+			who.in.Text("Ask your help desk for what is stored about you: it can export all of it."))
 		return
 	case err != nil:
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	_ = answer.SetWriteDeadline(time.Now().Add(sendWithin))
@@ -98,6 +98,6 @@ func (p *Pages) sendData(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (p *Pages) noData(rw http.ResponseWriter, status int, title, text string) {
-	p.Site.Show(rw, status, "message", view.Page{Title: title, Data: text, Home: signin.OwnHome})
+func (p *Pages) noData(rw http.ResponseWriter, who visitor, status int, title, text string) {
+	p.Site.Show(rw, status, "message", view.Page{Title: title, Data: text, Home: signin.OwnHome, In: who.in})
 }

@@ -12,7 +12,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/access"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/delegation"
@@ -101,22 +100,24 @@ func (p *Pages) listLent(ctx context.Context, data *myPage, person string) error
 
 // askLend shows where a person finds a colleague.
 func (p *Pages) askLend(rw http.ResponseWriter, req *http.Request) {
-	if who, ok := p.Callers.Self(rw, req); ok {
+	if who, ok := p.enter(rw, req); ok {
 		p.showLend(rw, req, who, lendPage{}, "")
 	}
 }
 
-func (p *Pages) showLend(rw http.ResponseWriter, req *http.Request, who access.Caller, data lendPage, wrong string) {
-	shown := p.Callers.PageFor(req.Context(), who, "Let a colleague print for you")
+func (p *Pages) showLend(rw http.ResponseWriter, req *http.Request, who visitor, data lendPage, wrong string) {
 	data.Hours = lendFor
-	shown.Data, shown.Wrong = data, wrong
+	shown := p.page(req.Context(), who, who.in.Text("Let a colleague print for you"), data)
+	if wrong != "" {
+		shown.Wrong = who.in.Text(wrong)
+	}
 	p.Site.Show(rw, http.StatusOK, "melend", shown)
 }
 
 // findColleague shows the people whose names begin as the form says. The name is in no address, which would be
 // logged on the way.
 func (p *Pages) findColleague(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -145,7 +146,7 @@ func (p *Pages) findColleague(rw http.ResponseWriter, req *http.Request) {
 
 // lend lets the colleague whom the form names print for the person.
 func (p *Pages) lend(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -156,7 +157,7 @@ func (p *Pages) lend(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if wrong, err := p.lendTo(req.Context(), who.Person, to, time.Duration(hours)*time.Hour); err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 	} else if wrong != "" {
 		p.showLend(rw, req, who, lendPage{}, wrong)
 	} else {
@@ -192,14 +193,14 @@ func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duratio
 
 // endLending ends that a colleague may print for the person.
 func (p *Pages) endLending(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
 	to, valid := graph.CanonicalGUID(req.PostFormValue("to"))
 	if valid {
 		if err := p.Self.EndLending(req.Context(), who.Person, to); err != nil {
-			p.failMe(rw, err)
+			p.failMe(rw, who, err)
 			return
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
 	"pullprint/connector/release"
+	"pullprint/connector/tap"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -63,41 +64,43 @@ func (j myJob) Path() string {
 }
 
 // Outcome is what became of the job, in words.
-func (j myJob) Outcome() string {
+func (j myJob) Outcome(in view.Words) string {
 	switch {
 	case j.LetGo():
-		return j.paper()
+		return j.paper(in)
 	case j.State == job.Aborted:
-		return "not printed"
+		return in.Text("not printed")
 	case j.State == job.Gone:
-		return "no longer known"
+		return in.Text("no longer known")
 	}
-	return "on its way"
+	return in.Text("on its way")
+}
+
+// outcomes are what became of a job at a device, and at the printer that it was sent to.
+var outcomes = map[paper.State][2]string{
+	paper.Pending:  {"sent to %s", "sent to the printer"},
+	paper.Printed:  {"printed at %s", "printed"},
+	paper.Failed:   {"not printed: it failed at %s", "not printed: it failed at the printer"},
+	paper.Canceled: {"not printed: it was canceled at %s", "not printed: it was canceled at the printer"},
 }
 
 // paper is what became at its printer of a job that was let go on, as far as that is known.
-func (j myJob) paper() string {
-	var state paper.State
+func (j myJob) paper(in view.Words) string {
+	texts := outcomes[paper.Pending]
 	if j.Paper != nil { // there is none where an earlier version let it go on
-		state = j.Paper.State
+		if known, ok := outcomes[j.Paper.State]; ok {
+			texts = known
+		}
 	}
-	switch state {
-	case paper.Printed:
-		return "printed" + j.at(" at ", "")
-	case paper.Failed:
-		return "not printed: it failed" + j.at(" at ", " at the printer")
-	case paper.Canceled:
-		return "not printed: it was canceled" + j.at(" at ", " at the printer")
+	if j.Release == nil || j.Release.Device == "" { // it printed where it was sent
+		return in.Text(texts[1])
 	}
-	return "sent to" + j.at(" ", " the printer")
+	return in.Text(texts[0], cmp.Or(j.Place, j.Release.Device))
 }
 
-// at is where the job was released, behind a word; otherwise it printed where it was sent.
-func (j myJob) at(word, otherwise string) string {
-	if j.Release == nil || j.Release.Device == "" {
-		return otherwise
-	}
-	return word + cmp.Or(j.Place, j.Release.Device)
+// Why is the newest decision about the job in words.
+func (j myJob) Why(in view.Words) release.Reason {
+	return in.Reason(release.Reason{Code: j.Decision.Reason, Text: j.Decision.Text, Remedy: j.Decision.Remedy})
 }
 
 // Look is the state in whose colour the outcome is shown.
@@ -109,7 +112,7 @@ func (j myJob) Look() job.State {
 }
 
 func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -119,12 +122,11 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 		Notices: p.Notices != nil,
 		Enrol:   p.Badges != nil,
 	}
-	shown := p.Callers.PageFor(req.Context(), who, "Your print jobs")
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {
-		p.Site.Fail(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
-	shown.Data = data
+	shown := p.page(req.Context(), who, who.in.Text("Your print jobs"), data)
 	p.Site.Show(rw, http.StatusOK, "me", shown)
 }
 
@@ -225,24 +227,23 @@ func (p *Pages) ownHeld(ctx context.Context, req *http.Request, person string) (
 
 // askCancel asks before a job is deleted.
 func (p *Pages) askCancel(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
 	rec, err := p.ownHeld(req.Context(), req, who.Person)
 	if err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	one := []myJob{{Quote: release.Quote{Record: rec}}}
 	p.title(req.Context(), one)
-	shown := p.Callers.PageFor(req.Context(), who, "Delete this job?")
-	shown.Data = one[0]
+	shown := p.page(req.Context(), who, who.in.Text("Delete this job?"), one[0])
 	p.Site.Show(rw, http.StatusOK, "mecancel", shown)
 }
 
 func (p *Pages) cancelOwn(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -253,26 +254,36 @@ func (p *Pages) cancelOwn(rw http.ResponseWriter, req *http.Request) {
 		})
 	}
 	if err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	http.Redirect(rw, req, signin.OwnHome+"?canceled=1", http.StatusSeeOther)
 }
 
-// failMe shows on a person's own pages what an error means, and leads back.
-func (p *Pages) failMe(rw http.ResponseWriter, err error) {
+// failMe shows on a person's own pages what an error means, and leads back. What it means elsewhere is in
+// English, and is told in general in other languages.
+func (p *Pages) failMe(rw http.ResponseWriter, who visitor, err error) {
 	pr, logged := admin.ProblemOf(err)
-	shown := view.Page{Title: pr.Title, Data: pr.Detail, Home: signin.OwnHome}
+	in := who.in
+	title, text := pr.Title, pr.Detail
+	if in.Code() != "en" {
+		title, text = in.Text("It did not work"), in.Text(doWait)
+	}
 	switch {
 	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
-		shown.Title, shown.Data = "This job is no longer waiting", "It is being printed, or has ended: your page says what became of it."
+		title = in.Text("This job is no longer waiting")
+		text = in.Text("It is being printed, or has ended: your page says what became of it.")
 	case errors.Is(err, release.ErrNoDevice):
-		shown.Title, shown.Data = "No printer was chosen", "Nothing was printed: choose a printer on the page before."
+		title = in.Text("No printer was chosen")
+		text = in.Text("Nothing was printed: choose a printer on the page before.")
+	case errors.Is(err, tap.ErrTooOften):
+		title = in.Text("You have asked to print very often")
+		text = in.Text("Nothing was printed: wait for ten minutes, or show your badge at a printer.")
 	case logged: // the detail is for who reads the log
 		p.log.Warn("page failed", zap.Error(err))
-		shown.Data = doWait
+		text = in.Text(doWait)
 	}
-	p.Site.Show(rw, pr.Status, "message", shown)
+	p.Site.Show(rw, pr.Status, "message", view.Page{Title: title, Data: text, Home: signin.OwnHome, In: in})
 }
 
 // doWait is what a person can do about an error that they did not cause.

@@ -11,7 +11,7 @@ import (
 
 // A person is told what became of a job at its printer, not only that it was let go on.
 func TestOutcomeInWords(t *testing.T) {
-	at := &job.Release{Device: "hq-2-west"}
+	at, in := &job.Release{Device: "hq-2-west"}, newPages(t).Site.Words("en")
 	for want, rec := range map[string]job.Record{
 		"on its way":                        {State: job.Releasing, Release: at},
 		"not printed":                       {State: job.Aborted},
@@ -24,7 +24,7 @@ func TestOutcomeInWords(t *testing.T) {
 		"not printed: it was canceled at the printer": {State: job.Completed, Paper: &job.Paper{State: paper.Canceled}},
 	} {
 		j := myJob{Quote: release.Quote{Record: rec}, Place: "Canteen"}
-		if got := j.Outcome(); got != want {
+		if got := j.Outcome(in); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		if bad := strings.HasPrefix(want, "not printed"); bad != (j.Look() == job.Aborted) {

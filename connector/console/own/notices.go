@@ -44,38 +44,37 @@ type noticesPage struct {
 
 // askNotices shows what a person is told.
 func (p *Pages) askNotices(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
 	off, err := p.Notices.Off(req.Context(), who.Person)
 	if err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	data := noticesPage{Saved: req.URL.Query().Has("saved")}
 	for _, kind := range notice.Kinds {
-		data.Kinds = append(data.Kinds, noticeChoice{kind, noticeNames[kind], !slices.Contains(off, kind), notice.Mandatory(kind)})
+		data.Kinds = append(data.Kinds, noticeChoice{kind, who.in.Text(noticeNames[kind]), !slices.Contains(off, kind), notice.Mandatory(kind)})
 	}
-	shown := p.Callers.PageFor(req.Context(), who, "What you are told by mail")
-	shown.Data = data
-	p.Site.Show(rw, http.StatusOK, "menotices", shown)
+	title := who.in.Text("What you are told by mail")
+	p.Site.Show(rw, http.StatusOK, "menotices", p.page(req.Context(), who, title, data))
 }
 
 // setNotices stores what a person is told: the kinds that the form names.
 func (p *Pages) setNotices(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
 	if err := req.ParseForm(); err != nil { // without its kinds it would switch all of them off
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	wanted := req.PostForm["kind"]
 	off := slices.DeleteFunc(slices.Clone(notice.Kinds), func(kind string) bool { return slices.Contains(wanted, kind) })
 	if err := p.Notices.SetOff(req.Context(), who.Person, off); err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	http.Redirect(rw, req, noticesPath+"?saved=1", http.StatusSeeOther)

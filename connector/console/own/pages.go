@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/access"
 	"pullprint/connector/admin"
 	"pullprint/connector/cache"
 	"pullprint/connector/console/signin"
@@ -84,7 +85,29 @@ func New(d Deps) (*Pages, error) {
 	}})
 }
 
-// Routes are all pages and forms. Each handler asks by signin.Pages.Self who is there.
+// visitor is who looks at their own pages, and how these speak to them.
+type visitor struct {
+	access.Caller
+	in view.Words
+}
+
+// enter is who is signed in, in the language that the directory says they read, else in one that the browser
+// wishes for; otherwise a page says how to sign in.
+func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok bool) {
+	if v.Caller, ok = p.Callers.Self(rw, req); ok {
+		v.in = p.Site.Words(p.Site.Person(req.Context(), v.Person).Language, view.Wished(rw))
+	}
+	return v, ok
+}
+
+// page is one for a visitor, with a title in their language.
+func (p *Pages) page(ctx context.Context, v visitor, title string, data any) view.Page {
+	shown := p.Callers.PageFor(ctx, v.Caller, title)
+	shown.In, shown.Data = v.in, data
+	return shown
+}
+
+// Routes are all pages and forms. Each handler asks by enter who is there.
 func (p *Pages) Routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET " + signin.OwnHome:                p.me,

@@ -63,7 +63,7 @@ func refsOf(values []string) (refs []graph.Ref) {
 // askPrint shows the devices at which jobs of the person can be printed: those that the address names, else
 // all that wait.
 func (p *Pages) askPrint(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -72,12 +72,10 @@ func (p *Pages) askPrint(rw http.ResponseWriter, req *http.Request) {
 		err = release.ErrNoJob
 	}
 	if err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
-	shown := p.Callers.PageFor(req.Context(), who, "Where do you want to print?")
-	shown.Data = data
-	p.Site.Show(rw, http.StatusOK, "meprint", shown)
+	p.Site.Show(rw, http.StatusOK, "meprint", p.page(req.Context(), who, who.in.Text("Where do you want to print?"), data))
 }
 
 // toPrint finds the person's waiting jobs among refs, or all without any, and where they can be printed.
@@ -118,7 +116,7 @@ func (p *Pages) toPrint(ctx context.Context, person string, refs []graph.Ref) (d
 
 // print releases the jobs that the form names at the device that was chosen.
 func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
-	who, ok := p.Callers.Self(rw, req)
+	who, ok := p.enter(rw, req)
 	if !ok {
 		return
 	}
@@ -130,16 +128,15 @@ func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
 		err = release.ErrNoJob // a form that was sent twice
 	}
 	if err != nil {
-		p.failMe(rw, err)
+		p.failMe(rw, who, err)
 		return
 	}
 	data := p.told(req.Context(), asked.Device, out)
-	shown := p.Callers.PageFor(req.Context(), who, "Your jobs are on their way")
+	title := who.in.Text("Your jobs are on their way")
 	if len(data.Released) == 0 {
-		shown.Title = "Nothing was printed"
+		title = who.in.Text("Nothing was printed")
 	}
-	shown.Data = data
-	p.Site.Show(rw, http.StatusOK, "meprinted", shown)
+	p.Site.Show(rw, http.StatusOK, "meprinted", p.page(req.Context(), who, title, data))
 }
 
 // told is what became of jobs, by their titles.

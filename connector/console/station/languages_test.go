@@ -47,7 +47,7 @@ func saidHere(t *testing.T) map[string]bool {
 	code, _ := filepath.Glob("*.go")
 	for _, name := range append(
 		code, "../view/words.go", "../../catalog/language.go", "../../catalog/reason.go", "../at/pages.go", "../at/jobs.go",
-		"../own/badge.go",
+		"../own/badge.go", "../own/data.go", "../own/lend.go", "../own/me.go", "../own/notices.go", "../own/print.go",
 	) {
 		if !strings.HasSuffix(name, "_test.go") {
 			saidInCode(t, name, keys)
@@ -103,11 +103,23 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "Button"}, k.Name) {
 				add(n.Value, true)
 			}
+			if _, ok := n.Key.(*ast.SelectorExpr); ok { // a table of what something is in words
+				add(n.Value, true)
+				if pair, ok := n.Value.(*ast.CompositeLit); ok {
+					for _, e := range pair.Elts {
+						add(e, true)
+					}
+				}
+			}
 		case *ast.ValueSpec:
-			if strings.HasPrefix(name, "../at/") {
+			if strings.HasPrefix(name, "../") {
 				for _, v := range n.Values {
 					add(v, false)
 				}
+			}
+		case *ast.ReturnStmt:
+			for _, r := range n.Results {
+				add(r, false)
 			}
 		case *ast.AssignStmt:
 			add(n.Rhs[0], false)
