@@ -26,11 +26,11 @@ func TestOwnPageLanguage(t *testing.T) {
 		s.register()
 		held := s.hold(1)[0]
 		student, guest := o.surfer(), o.surfer()
-		student.says(student.signIn(studentID, "/me"), []string{"I suoi lavori di stampa", "In attesa", "Accesso effettuato come"}, nil)
+		student.says(student.signIn(studentID, "/me"), []string{"I suoi lavori di stampa", "In attesa", "Accesso effettuato"}, nil)
 		for _, c := range []*surfer{student, guest} {
 			c.client.Transport = &accepts{c.client.Transport, "zh, fr-CA;q=0.8, de;q=0.3"}
 		}
-		guest.says(guest.signIn(guestID, "/me"), []string{"Twoje zadania drukowania", "Żadne własne zadanie nie czeka"}, nil)
+		guest.says(guest.signIn(guestID, "/me"), []string{"Twoje zadania drukowania", "Żadne własne zadanie"}, nil)
 		ask := "/me/jobs/" + held.Printer + "/" + held.Job + "/cancel"
 		for address, says := range map[string]string{
 			"/me": "Vos travaux d'impression", "/me/print": "Où voulez-vous imprimer ?", "/me/lend": "Nom de votre collègue",

@@ -55,7 +55,9 @@ func (p *Pages) askNotices(rw http.ResponseWriter, req *http.Request) {
 	}
 	data := noticesPage{Saved: req.URL.Query().Has("saved")}
 	for _, kind := range notice.Kinds {
-		data.Kinds = append(data.Kinds, noticeChoice{kind, who.in.Text(noticeNames[kind]), !slices.Contains(off, kind), notice.Mandatory(kind)})
+		data.Kinds = append(data.Kinds, noticeChoice{
+			kind, who.in.Text(noticeNames[kind]), !slices.Contains(off, kind), notice.Mandatory(kind),
+		})
 	}
 	title := who.in.Text("What you are told by mail")
 	p.Site.Show(rw, http.StatusOK, "menotices", p.page(req.Context(), who, title, data))

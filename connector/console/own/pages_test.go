@@ -21,7 +21,6 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
 	"pullprint/connector/notice"
-	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/quota"
@@ -52,7 +51,9 @@ func ownReason(code string) release.Reason {
 // homes are the data of a person's own page: with everything that it can show, and with nothing.
 func homes() (full, empty myPage) {
 	soon, r := time.Now().Add(time.Hour), ownReason(reasons.QuotaExhausted)
-	rec := job.Record{Ref: graph.Ref{Printer: "p", Job: "1"}, Queue: "§queue", Created: time.Now(), HoldUntil: soon, State: job.Held}
+	rec := job.Record{
+		Ref: graph.Ref{Printer: "p", Job: "1"}, Queue: "§queue", Created: time.Now(), HoldUntil: soon, State: job.Held,
+	}
 	waits := release.Quote{
 		Record: rec, Reason: r, Price: "3 pages", Cost: 3 * quota.Unit, Short: &release.BalanceText{},
 		Printed: release.Printed{Sheets: 3, Copies: 2, Duplex: true},
@@ -61,7 +62,8 @@ func homes() (full, empty myPage) {
 		Jobs: []myJob{{Quote: waits, Title: "§title"}, {Quote: waits}}, More: 2, Remote: true, Notices: true, Enrol: true,
 		Balances: []evaluate.Balance{{Limit: 9 * quota.Unit, Reserved: quota.Unit, Left: quota.Unit, Renews: soon}},
 		Shared:   []release.BalanceText{{Account: "§account", Rest: quota.Unit, Of: 2 * quota.Unit, Renews: soon}},
-		Lent:     []lent{{ID: "§id", Name: "§name", UserName: "§user", Until: soon}}, Lends: []lent{{ID: "§id", Until: soon}},
+		Lent:     []lent{{ID: "§id", Name: "§name", UserName: "§user", Until: soon}},
+		Lends:    []lent{{ID: "§id", Until: soon}},
 		Canceled: true, NowLent: true, Ended: true,
 	}
 	past := func(state job.State, at paper.State, device string) {
@@ -84,7 +86,8 @@ func ownPages(in view.Words) map[string]view.Page {
 	full, empty := homes()
 	one, badges := full, full
 	one.Jobs, badges.Remote = one.Jobs[:1], false
-	jammed := release.Place{Device: printer.Device{ID: "§device", Location: "§place"}, Unavailable: true, Why: "paper jam"}
+	jammed := release.Place{Unavailable: true, Why: "paper jam"}
+	jammed.ID, jammed.Location = "§device", "§place"
 	at := place{jammed, 1}
 	named := graph.Named{}
 	named.ID, named.DisplayName, named.UserPrincipalName = "§id", "§name", "§user"
@@ -98,7 +101,7 @@ func ownPages(in view.Words) map[string]view.Page {
 		"meprint":        printPage{Jobs: full.Jobs, More: 2, Places: []place{at}},
 		"meprint one":    printPage{Jobs: one.Jobs, Places: []place{at}},
 		"meprint none":   printPage{Jobs: one.Jobs},
-		"meprinted":      printedPage{"§place", []told{{Title: "§title"}}, []told{{"§title", ownReason(reasons.QuotaExhausted)}}},
+		"meprinted":      printedPage{"§place", []told{{Title: "§title"}}, []told{{"§title", full.Jobs[0].Reason}}},
 		"melend":         lendPage{Name: "§name", Found: []graph.Named{named}, More: true, Hours: lendFor},
 		"melend none":    lendPage{None: true},
 		"menotices":      noticesPage{Kinds: kinds, Saved: true},
@@ -178,7 +181,8 @@ func TestErrorsInOneLanguage(t *testing.T) {
 		return rec.Body.String()
 	}
 	for _, err := range []error{
-		release.ErrNoJob, release.ErrNoDevice, tap.ErrTooOften, errors.New("too strange"), fmt.Errorf("%w: hours: too many", job.ErrInvalid),
+		release.ErrNoJob, release.ErrNoDevice, tap.ErrTooOften, errors.New("too strange"),
+		fmt.Errorf("%w: hours: too many", job.ErrInvalid),
 	} {
 		for _, code := range catalog.Languages() {
 			if code != "en" {
@@ -195,9 +199,11 @@ func TestPlurals(t *testing.T) {
 		code, key string
 		n         int
 	}{
-		"8 godzin": {"pl", "%d hours", 8}, "7 dni": {"pl", "%d days", 7}, "7 Tage": {"de", "%d days", 7}, "7 days": {"en", "%d days", 7},
-		"Et 1 autre.": {"fr", "And %d more.", 1}, "2 weitere warten; drucken Sie sie danach.": {"de", "%d more wait; print them afterwards.", 2},
-		"1 more waits; print it afterwards.": {"en", "%d more wait; print them afterwards.", 1},
+		"8 godzin": {"pl", "%d hours", 8}, "7 dni": {"pl", "%d days", 7},
+		"7 Tage": {"de", "%d days", 7}, "7 days": {"en", "%d days", 7},
+		"Et 1 autre.": {"fr", "And %d more.", 1},
+		"2 weitere warten; drucken Sie sie danach.": {"de", "%d more wait; print them afterwards.", 2},
+		"1 more waits; print it afterwards.":        {"en", "%d more wait; print them afterwards.", 1},
 	} {
 		if got := p.Site.Words(c.code).Text(c.key, c.n); got != want {
 			t.Errorf("%s: %q, want %q", c.code, got, want)
