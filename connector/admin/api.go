@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
+	"pullprint/connector/cache"
 	"pullprint/connector/delegation"
 	"pullprint/connector/directory"
 	"pullprint/connector/evaluate"
@@ -89,7 +90,7 @@ type API struct {
 	mux     *http.ServeMux
 	slots   chan struct{} // one for each request that is carried out
 	imports chan struct{} // the same, of imports
-	shares  shares
+	shares  cache.Shares  // of tokens
 }
 
 // audience says who may use a route.
@@ -228,7 +229,7 @@ func (a *API) handle(r route) http.HandlerFunc {
 			return
 		}
 		if r.audience != forAll {
-			free, p := a.shares.take(caller)
+			free, p := a.share(caller)
 			if p != nil {
 				writeProblem(rw, p)
 				return

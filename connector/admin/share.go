@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
 	"pullprint/connector/access"
@@ -16,35 +15,18 @@ const (
 	tokenRequests  = maxRequests / 2
 )
 
-// shares counts the running requests of each token.
-type shares struct {
-	mu      sync.Mutex     // guards running
-	running map[string]int // by name
-}
-
-// take counts a request until it is freed, or returns a problem if its token has too many.
-func (s *shares) take(c access.Caller) (free func(), p *Problem) {
+// share counts a request until it is freed, or returns a problem if its token has too many.
+func (a *API) share(c access.Caller) (free func(), p *Problem) {
 	name, most := "token "+c.Name, tokenRequests
 	if c.Device != "" {
 		name, most = "reader "+c.Device, readerRequests
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running[name] >= most {
+	free, ok := a.shares.Take(name, most)
+	if !ok {
 		return nil, failure(http.StatusTooManyRequests, "too-many-at-once", "Too many requests of this token at once",
 			"Wait for the answers of those before, or try again in a second.").after(time.Second)
 	}
-	if s.running == nil {
-		s.running = map[string]int{}
-	}
-	s.running[name]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.running[name]--; s.running[name] == 0 {
-			delete(s.running, name)
-		}
-	}, nil
+	return free, nil
 }
 
 // busy is the answer when all slots are taken.

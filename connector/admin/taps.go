@@ -109,7 +109,7 @@ func (a *API) answerTap(ctx context.Context, t store.TapRequest) (release.Outcom
 	case wrong != nil:
 		return release.Outcome{}, wrong
 	}
-	free, p := a.shares.take(caller)
+	free, p := a.share(caller)
 	if p != nil {
 		return release.Outcome{}, p
 	}

@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/cache"
 	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
 	"pullprint/connector/console/signin"
@@ -98,6 +99,7 @@ type Pages struct {
 	Deps
 	log     *zap.Logger
 	handler http.Handler
+	loading cache.Shares // of people
 }
 
 // New adds the console to the pages of the site, and serves them all; it starts nothing.
@@ -146,12 +148,40 @@ func (p *Pages) routes() map[string]http.HandlerFunc {
 	maps.Copy(routes, p.Callers.Routes())
 	maps.Copy(routes, p.Station.Routes())
 	if p.Own != nil {
-		maps.Copy(routes, p.Own.Routes())
+		p.addShared(routes, p.Own.Routes())
 	}
 	if p.At != nil {
-		maps.Copy(routes, p.At.Routes())
+		p.addShared(routes, p.At.Routes())
 	}
 	return routes
+}
+
+// personPages is how many pages a person may load at once: some tabs and a phone, each with a form under
+// way. A page may read 20 jobs and people at Graph, which answers 64 requests at once for all.
+const personPages = 8
+
+// addShared adds routes of which each person may use so many at once.
+func (p *Pages) addShared(routes, shared map[string]http.HandlerFunc) {
+	for route, serve := range shared {
+		routes[route] = func(rw http.ResponseWriter, req *http.Request) {
+			who, state, err := p.Callers.Sessions.Person(req)
+			if err != nil || state == access.Nobody {
+				serve(rw, req) // which says so
+				return
+			}
+			free, ok := p.loading.Take(who.Person, personPages)
+			if !ok {
+				in := p.Site.Words(view.Wished(rw))
+				rw.Header().Set("Retry-After", "1")
+				p.Site.Show(rw, http.StatusTooManyRequests, "message", view.Page{
+					In: in, Title: in.Text("Not at the moment"), Home: signin.OwnHome, Data: in.Text(view.TryAgain),
+				})
+				return
+			}
+			defer free()
+			serve(rw, req)
+		}
+	}
 }
 
 // crossOrigin refuses a form that another site sent, with a link back.

@@ -136,8 +136,6 @@ const (
 	confirmFirst = "You have been here for a while, and Microsoft has to confirm that it is still you. Sign in, which may " +
 		"need no more than this click, and press Print once more."
 	tooLarge = "What was sent can't be read. Scan the code on the sheet at the printer."
-	failed   = "It can't be done at the moment. Nothing is lost: try again in a few seconds. If that does not help, tell " +
-		"your administrator."
 )
 
 // stopped is a page that says why somebody can't go on. Title and What are keys of the catalog, but for the
@@ -160,7 +158,7 @@ func (p *Pages) fail(rw http.ResponseWriter, v visitor, err error) {
 	if logged {
 		p.log.Warn("page failed", zap.String("device", v.device.ID), zap.Error(err))
 	}
-	p.stop(rw, pr.Status, v.in, stopped{Title: "Nothing was printed", What: failed, Go: v.link, Button: "Back"})
+	p.stop(rw, pr.Status, v.in, stopped{Title: "Nothing was printed", What: view.TryAgain, Go: v.link, Button: "Back"})
 }
 
 // again leads a browser that loads the address of a form, as after a restart, to the page.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,29 +36,24 @@ const (
 // exports bounds how many exports are made at once, and for one person one alone.
 type exports struct {
 	asked cache.Limit
-
-	mu  sync.Mutex // guards now
-	now map[string]bool
+	now   cache.Shares
 }
 
 // begin reports whether an export for a person may be made; then end is to be called.
-func (e *exports) begin(person string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.now) >= maxExports || e.now[person] || !e.asked.Allows(person, time.Now()) {
-		return false
+func (e *exports) begin(person string) (end func(), ok bool) {
+	ofAll, ok := e.now.Take("", maxExports)
+	if !ok {
+		return nil, false
 	}
-	if e.now == nil {
-		e.now = map[string]bool{}
+	theirs, ok := e.now.Take(person, 1)
+	if !ok || !e.asked.Allows(person, time.Now()) {
+		ofAll()
+		if ok {
+			theirs()
+		}
+		return nil, false
 	}
-	e.now[person] = true
-	return true
-}
-
-func (e *exports) end(person string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.now, person)
+	return func() { theirs(); ofAll() }, true
 }
 
 // sendData answers with everything that is stored about the person, as a file.
@@ -68,13 +62,14 @@ func (p *Pages) sendData(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	if !p.exports.begin(who.Person) {
+	end, ok := p.exports.begin(who.Person)
+	if !ok {
 		rw.Header().Set("Retry-After", strconv.Itoa(int(exportEvery/time.Second)))
 		p.noData(rw, who, http.StatusServiceUnavailable, who.in.Text("Not at the moment"),
 			who.in.Text("You have asked already, or others are asking. Try again in a minute."))
 		return
 	}
-	defer p.exports.end(who.Person)
+	defer end()
 	// A writer that has no deadlines is a test's.
 	answer := http.NewResponseController(rw)
 	_ = answer.SetWriteDeadline(time.Now().Add(collectWithin + sendWithin))

@@ -12,20 +12,21 @@ import (
 func TestExportsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := exports{asked: cache.Limit{Times: 1, In: exportEvery}}
-		begin := func(person string, want bool) {
+		begin := func(person string, want bool) func() {
 			t.Helper()
-			if got := e.begin(person); got != want {
+			end, got := e.begin(person)
+			if got != want {
 				t.Errorf("%s may begin: %t", person, got)
 			}
+			return end
 		}
-		begin("anna", true)
+		annas := begin("anna", true)
 		time.Sleep(exportEvery)
 		begin("anna", false) // the first is not sent yet
 		begin("bert", true)
 		begin("carla", false)
-		e.end("anna")
-		begin("anna", true)
-		e.end("anna")
+		annas()
+		begin("anna", true)()
 		begin("anna", false)
 		begin("carla", true)
 	})

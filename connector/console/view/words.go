@@ -66,6 +66,10 @@ func (w Words) Amount(a quota.Amount) string {
 	return w.Language.Amount(float64(a)/float64(quota.Unit), w.currency)
 }
 
+// TryAgain is what somebody is told when a page can't be shown at the moment.
+const TryAgain = "It can't be done at the moment. Nothing is lost: try again in a few seconds. If that does not help, tell " +
+	"your administrator."
+
 // AtTheMoment is what a person is told of an error that they did not cause.
 const AtTheMoment = "It can't be done at the moment. Nothing is lost: please show your badge again in a few seconds. " +
 	"If that does not help, tell your administrator."
