@@ -90,8 +90,16 @@ func (p *People) export(ctx context.Context, w identity, most int) (Person, erro
 			return out, err
 		}
 	}
+	err := p.exportRecords(ctx, w, &out, add)
+	return out, err
+}
+
+// exportRecords adds what concerns a person in the records of each kind.
+func (p *People) exportRecords(
+	ctx context.Context, w identity, out *Person, add func(to *[]json.RawMessage, f fields, raw []byte),
+) error {
 	for _, r := range records {
-		to := r.into(&out)
+		to := r.into(out)
 		if *to == nil {
 			*to = []json.RawMessage{}
 		}
@@ -101,10 +109,10 @@ func (p *People) export(ctx context.Context, w identity, most int) (Person, erro
 			}
 		})
 		if err != nil {
-			return out, err
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // part is what a person may read of a record.

@@ -31,21 +31,21 @@ type badgePage struct {
 	Shown time.Time
 	// Done is set when the card is enrolled.
 	Done bool
+
+	wrong string // why it is asked for once more
 }
 
 // askBadge asks for the code that a station shows of an unknown card.
 func (p *Pages) askBadge(rw http.ResponseWriter, req *http.Request) {
 	if who, ok := p.enter(rw, req); ok {
-		p.showBadge(rw, req, who, http.StatusOK, badgePage{Done: req.URL.Query().Has("done")}, "")
+		p.showBadge(rw, req, who, http.StatusOK, badgePage{Done: req.URL.Query().Has("done")})
 	}
 }
 
-func (p *Pages) showBadge(
-	rw http.ResponseWriter, req *http.Request, who visitor, status int, data badgePage, wrong string,
-) {
+func (p *Pages) showBadge(rw http.ResponseWriter, req *http.Request, who visitor, status int, data badgePage) {
 	shown := p.page(req.Context(), who, who.in.Text("Enrol your badge"), data)
-	if wrong != "" {
-		shown.Wrong = who.in.Text(wrong)
+	if data.wrong != "" {
+		shown.Wrong = who.in.Text(data.wrong)
 	}
 	p.Site.Show(rw, status, "mebadge", shown)
 }
@@ -76,15 +76,17 @@ func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
 	case err == nil && sure:
 		http.Redirect(rw, req, badgePath+"?done=1", http.StatusSeeOther)
 	case err == nil:
-		p.showBadge(rw, req, who, http.StatusOK, badgePage{Code: code, Place: p.place(c.Device), Shown: c.Shown}, "")
+		p.showBadge(rw, req, who, http.StatusOK, badgePage{Code: code, Place: p.place(c.Device), Shown: c.Shown})
 	case errors.As(err, &locked):
-		p.showBadge(rw, req, who, http.StatusTooManyRequests, badgePage{}, "Too many wrong codes. Try again in an hour.")
+		p.showBadge(rw, req, who, http.StatusTooManyRequests, badgePage{wrong: "Too many wrong codes. Try again in an hour."})
 	case errors.Is(err, badge.ErrCode):
-		p.showBadge(rw, req, who, http.StatusUnprocessableEntity, badgePage{},
-			"That code is wrong, used already, or has expired. Show your badge at the printer again.")
+		p.showBadge(rw, req, who, http.StatusUnprocessableEntity, badgePage{
+			wrong: "That code is wrong, used already, or has expired. Show your badge at the printer again.",
+		})
 	case errors.Is(err, badge.ErrTaken), errors.Is(err, badge.ErrRevoked):
-		p.showBadge(rw, req, who, http.StatusConflict, badgePage{},
-			"This badge belongs to somebody else, or was ended. Ask your administrator.")
+		p.showBadge(rw, req, who, http.StatusConflict, badgePage{
+			wrong: "This badge belongs to somebody else, or was ended. Ask your administrator.",
+		})
 	default:
 		p.failMe(rw, who, err)
 	}

@@ -100,7 +100,7 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 				return f.Sel.Name != "Message" // of the console
 			}
 		case *ast.KeyValueExpr:
-			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "Button"}, k.Name) {
+			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "Button", "wrong"}, k.Name) {
 				add(n.Value, true)
 			}
 			if _, ok := n.Key.(*ast.SelectorExpr); ok { // a table of what something is in words
