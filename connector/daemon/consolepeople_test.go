@@ -115,7 +115,7 @@ func TestConsoleAccounts(t *testing.T) {
 		_, text = desk.load("/accounts/center.lab/adjust", url.Values{"delta": {"-5"}})
 		desk.says(text, []string{"Write a reason", "95 pages left"}, nil)
 		_, text = desk.load("/policy", nil)
-		desk.says(text, []string{"too-many", "job.copies &gt; 50", "copies.too-many", "lab allowance"}, nil)
+		desk.says(text, []string{"too-many", "job.copies > 50", "copies.too-many", "lab allowance"}, nil)
 		_, text = desk.load("/accounts/"+studentID, nil)
 		desk.says(text, []string{"There is no such account"}, nil)
 		_, text = desk.load("/audit?since=1h", nil)
