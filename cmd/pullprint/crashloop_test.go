@@ -61,10 +61,10 @@ func TestCrashLoop(t *testing.T) {
 		case <-time.After(2 * time.Minute):
 			t.Fatalf("life %d: the document was opened %d times", life, opened.Load())
 		}
-		p = c.start()
+		p = c.start() // which may die before it is ready
 		now.Store(p)
-		c.ready(p)
 	}
+	c.ready(p)
 	good, err := c.sim.Submit(graphtest.JobSpec{Printer: chaosPull, User: chaosUser, Pages: 3})
 	if err != nil {
 		t.Fatal(err)
