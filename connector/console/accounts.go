@@ -104,7 +104,7 @@ func (p *Pages) adjustShared(rw http.ResponseWriter, req *http.Request) {
 		err = adjustAccount(req.Context(), p.API(c), req, key, reason)
 	}
 	if err == nil && path != "" {
-		http.Redirect(rw, req, path+"?done=adjusted", http.StatusSeeOther) //nolint:gosec // a path of ours, and the key of an account
+		http.Redirect(rw, req, path+"?done=adjusted", http.StatusSeeOther)
 		return
 	}
 	p.showAccount(rw, req, c, err)

@@ -44,7 +44,7 @@ func (p *Pages) toPerson(
 			err = errNoReason
 		default:
 			if err = do(req.Context(), p.API(c), req, id, reason); err == nil {
-				http.Redirect(rw, req, personPath(id)+"?done="+done, http.StatusSeeOther) //nolint:gosec // a path of ours, and an object id
+				http.Redirect(rw, req, personPath(id)+"?done="+done, http.StatusSeeOther)
 				return
 			}
 		}
