@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"pullprint/connector/recovery"
+
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 )
@@ -92,7 +94,9 @@ func (b *Bus) serveHolds() error {
 		case b.holds.turn <- struct{}{}:
 			go func() {
 				defer func() { <-b.holds.turn }()
-				b.holdForAnother(ctx, msg)
+				if err := recovery.Catch(func() error { b.holdForAnother(ctx, msg); return nil }); err != nil {
+					b.log.Error("panic while writes were held back for a copy of the store", zap.Error(err))
+				}
 			}()
 		default:
 		}
@@ -153,7 +157,7 @@ func (b *Bus) askHolds() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() {
+	release = func() {
 		mu.Lock()
 		defer mu.Unlock()
 		released = true
@@ -161,5 +165,10 @@ func (b *Bus) askHolds() (release func(), err error) {
 			_ = b.link.NC.Publish(end, nil) // one that does not hear it goes on after holdFor
 		}
 		_ = sub.Unsubscribe()
-	}, b.link.NC.PublishRequest(subjectHold, answers, nil)
+	}
+	if err := b.link.NC.PublishRequest(subjectHold, answers, nil); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
 }
