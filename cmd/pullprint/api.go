@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/listen"
 	"pullprint/trigger/secretfile"
 )
@@ -35,7 +36,7 @@ func (f *apiFlags) add(cmd *cobra.Command) {
 }
 
 // client talks to the daemon that the configuration describes.
-func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
+func (f *apiFlags) client(cmd *cobra.Command) (*apiclient.Client, error) {
 	base, file := f.url, f.tokenFile
 	if base != "" {
 		if err := checkAddress(base, "http://127.0.0.1:8080"); err != nil {
@@ -63,7 +64,7 @@ func (f *apiFlags) client(cmd *cobra.Command) (*admin.Client, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%w; --token-file names another file", err)}
 	}
-	return admin.NewClient(base, token), nil
+	return apiclient.New(base, token), nil
 }
 
 // checkAddress checks what --url was given.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
 )
@@ -199,7 +199,7 @@ func badgeCode(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printAnswer(f, cmd, func(w io.Writer, out admin.CodeIssued) error {
+			return printAnswer(f, cmd, func(w io.Writer, out apiclient.CodeIssued) error {
 				_, err := fmt.Fprintf(w, "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
 					out.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err

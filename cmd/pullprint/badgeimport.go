@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/terminal"
 	"pullprint/policy/badge"
 )
@@ -49,7 +49,7 @@ A badge that was revoked stays so, and its row is named; --replace enrols it aga
 type importOptions struct{ replace, asIs, skip bool }
 
 // importFile sends a file to the daemon and says which of its rows are wrong.
-func (o importOptions) importFile(cmd *cobra.Command, f *apiFlags, file string) (out admin.Imported, err error) {
+func (o importOptions) importFile(cmd *cobra.Command, f *apiFlags, file string) (out apiclient.Imported, err error) {
 	c, err := f.client(cmd)
 	if err != nil {
 		return out, err
@@ -81,7 +81,7 @@ func (o importOptions) importFile(cmd *cobra.Command, f *apiFlags, file string) 
 	return out, nil
 }
 
-func printImported(w io.Writer, out admin.Imported) error {
+func printImported(w io.Writer, out apiclient.Imported) error {
 	fmt.Fprintf(w, "%s enrolled\n", terminal.Counted(out.Enrolled, "badge"))
 	if out.DatesIn != "" {
 		fmt.Fprintf(w, "a date alone in expires is the last day: such a badge ends with it, in %s\n", out.DatesIn)

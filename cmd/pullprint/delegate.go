@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/delegation"
 	"pullprint/connector/terminal"
 )
@@ -41,7 +41,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			}
 			switch ctx := cmd.Context(); {
 			case list:
-				return printAnswer(f, cmd, printDelegations)(c.Delegations(ctx, admin.DelegationFilter{Owner: owner, To: to}))
+				return printAnswer(f, cmd, printDelegations)(c.Delegations(ctx, apiclient.DelegationFilter{Owner: owner, To: to}))
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/daemon"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
@@ -75,7 +75,7 @@ func (p *presenter) morning(ctx context.Context) error {
 	if err := p.atTheDevices(ctx); err != nil {
 		return err
 	}
-	link, err := admin.NewClient("http://"+p.at.admin, demoAdminToken).DeviceLink(ctx, "hq-2-west")
+	link, err := apiclient.New("http://"+p.at.admin, demoAdminToken).DeviceLink(ctx, "hq-2-west")
 	if err != nil {
 		return fmt.Errorf("link of a device: %w", err)
 	}
@@ -133,7 +133,7 @@ func (p *presenter) selfTest(ctx context.Context) error {
 // atTheDevices enrols everybody's badge and has people show them: the teacher
 // where the job prints, the office at a printer that is out of order first.
 func (p *presenter) atTheDevices(ctx context.Context) error {
-	c := admin.NewClient("http://"+p.at.admin, demoAdminToken)
+	c := apiclient.New("http://"+p.at.admin, demoAdminToken)
 	for _, who := range demoPeople {
 		if _, err := c.Enrol(ctx, who.badge, badge.Enrolment{Owner: who.id, UserPrincipalName: who.upn}); err != nil {
 			return fmt.Errorf("enrol a badge: %w", err)
@@ -162,7 +162,7 @@ func (p *presenter) atTheDevices(ctx context.Context) error {
 
 // outOfBudget has the student run out, see the remedy, and release the cheaper
 // variant.
-func (p *presenter) outOfBudget(ctx context.Context, c *admin.Client) error {
+func (p *presenter) outOfBudget(ctx context.Context, c *apiclient.Client) error {
 	student := demoPeople[2]
 	p.say("")
 	if err := p.showLeft(ctx, c, student.id); err != nil {
@@ -207,7 +207,7 @@ func (p *presenter) outOfBudget(ctx context.Context, c *admin.Client) error {
 }
 
 // showLeft tells what is on an account.
-func (p *presenter) showLeft(ctx context.Context, c *admin.Client, account string) error {
+func (p *presenter) showLeft(ctx context.Context, c *apiclient.Client, account string) error {
 	s, err := c.Quota(ctx, account)
 	if err != nil {
 		return fmt.Errorf("look at the account: %w", err)

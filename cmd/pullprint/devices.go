@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/catalog"
 	"pullprint/connector/phone"
 	"pullprint/connector/printer"
@@ -40,7 +40,7 @@ whether jobs are released there by phone. It talks to the running daemon (role r
 			if err != nil {
 				return err
 			}
-			return printAnswer(f, cmd, func(w io.Writer, list []admin.DeviceEntry) error {
+			return printAnswer(f, cmd, func(w io.Writer, list []apiclient.DeviceEntry) error {
 				t := newTable(w, "DEVICE", "LOCATION", "QUEUES", "PHONE")
 				for _, d := range list {
 					by := map[printer.Phone]string{printer.PhoneLink: "yes", printer.PhoneCode: "with code"}[d.Phone]
@@ -121,7 +121,7 @@ func (q *qrFlags) writeSheets(cmd *cobra.Command, f *apiFlags, args []string) er
 }
 
 // link is the link of a device, a new one if it is to be renewed.
-func (q *qrFlags) link(ctx context.Context, c *admin.Client, device string) (admin.DeviceLink, error) {
+func (q *qrFlags) link(ctx context.Context, c *apiclient.Client, device string) (apiclient.DeviceLink, error) {
 	if slices.Contains(q.renew, device) {
 		return c.RenewDeviceLink(ctx, device, q.note)
 	}
@@ -130,10 +130,10 @@ func (q *qrFlags) link(ctx context.Context, c *admin.Client, device string) (adm
 
 // chosen are the devices that were asked for, or those that have phone set. Each is checked before any
 // link is renewed.
-func (q *qrFlags) chosen(all []admin.DeviceEntry, args []string) (list []admin.DeviceEntry, err error) {
+func (q *qrFlags) chosen(all []apiclient.DeviceEntry, args []string) (list []apiclient.DeviceEntry, err error) {
 	asked := slices.Concat(args, q.renew)
 	for _, id := range asked {
-		i := slices.IndexFunc(all, func(d admin.DeviceEntry) bool { return d.ID == id })
+		i := slices.IndexFunc(all, func(d apiclient.DeviceEntry) bool { return d.ID == id })
 		switch {
 		case i < 0:
 			return nil, fmt.Errorf("no device is called %q; see: pullprint devices list", id)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -175,7 +175,7 @@ func wait(ctx context.Context, d time.Duration) {
 // a few tries, as the first connections of a flood may have all places for a moment.
 func (c *chaos) works(during, hook string) {
 	c.Helper()
-	client := admin.NewClient("http://"+c.api, chaosToken)
+	client := apiclient.New("http://"+c.api, chaosToken)
 	direct := &http.Client{Timeout: floodAnswer, Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(url, method string) error {
 		req, err := http.NewRequestWithContext(c.Context(), method, url, nil)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph"
@@ -60,8 +60,8 @@ func jobsList(f *apiFlags) *cobra.Command {
 			if dead {
 				return printAnswer(f, cmd, printDead)(c.Dead(cmd.Context(), since.String()))
 			}
-			return printAnswer(f, cmd, func(w io.Writer, list []admin.JobEntry) error { return printJobs(w, list, state) })(
-				c.Jobs(cmd.Context(), admin.JobFilter{Owner: owner, Queue: queue, State: state}, most))
+			return printAnswer(f, cmd, func(w io.Writer, list []apiclient.JobEntry) error { return printJobs(w, list, state) })(
+				c.Jobs(cmd.Context(), apiclient.JobFilter{Owner: owner, Queue: queue, State: state}, most))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -74,7 +74,7 @@ func jobsList(f *apiFlags) *cobra.Command {
 	return cmd
 }
 
-func printJobs(w io.Writer, list []admin.JobEntry, state string) error {
+func printJobs(w io.Writer, list []apiclient.JobEntry, state string) error {
 	if len(list) == 0 {
 		if state == "" {
 			_, err := fmt.Fprintln(w, "No jobs.")
@@ -110,12 +110,12 @@ func printDead(w io.Writer, list []arrival.DeadLetter) error {
 }
 
 // job finds the job that a person names QUEUE/JOB or PRINTER/JOB.
-func graphJob(ctx context.Context, c *admin.Client, name string) (graph.Ref, error) {
+func graphJob(ctx context.Context, c *apiclient.Client, name string) (graph.Ref, error) {
 	first, id, ok := strings.Cut(name, "/")
 	if !ok || first == "" || id == "" {
 		return graph.Ref{}, usageError{fmt.Errorf("%q is not a valid job; write it as jobs list shows it, QUEUE/JOB", name)}
 	}
-	list, err := c.Jobs(ctx, admin.JobFilter{Job: id}, maxSameID)
+	list, err := c.Jobs(ctx, apiclient.JobFilter{Job: id}, maxSameID)
 	if err != nil {
 		return graph.Ref{}, err
 	}
@@ -128,7 +128,7 @@ func graphJob(ctx context.Context, c *admin.Client, name string) (graph.Ref, err
 		return graph.Ref{Printer: first, Job: id}, nil
 	}
 	// The daemon knows the queues: it takes a name in other case, and names them otherwise.
-	list, err = c.Jobs(ctx, admin.JobFilter{Queue: first, Job: id}, 1)
+	list, err = c.Jobs(ctx, apiclient.JobFilter{Queue: first, Job: id}, 1)
 	switch {
 	case err != nil:
 		return graph.Ref{}, err
@@ -144,7 +144,7 @@ const maxSameID = 1000
 
 // onJob is a verb that takes one job.
 func onJob(
-	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error,
+	f *apiFlags, use, short string, do func(cmd *cobra.Command, c *apiclient.Client, ref graph.Ref) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " JOB", Short: short, Args: wants("JOB"),
@@ -163,7 +163,7 @@ func onJob(
 }
 
 func jobsShow(f *apiFlags) *cobra.Command {
-	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
+	return onJob(f, "show", "Show one job", func(cmd *cobra.Command, c *apiclient.Client, ref graph.Ref) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
 			return err

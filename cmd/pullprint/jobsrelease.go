@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 	"pullprint/connector/release"
 	"pullprint/connector/terminal"
@@ -21,7 +21,7 @@ func jobsRelease(f *apiFlags) *cobra.Command {
 	var set decision.Settings
 	var mono, duplex bool
 	cmd := onJob(f, "release", "Send a held job to a device, for its owner", func(
-		cmd *cobra.Command, c *admin.Client, ref graph.Ref,
+		cmd *cobra.Command, c *apiclient.Client, ref graph.Ref,
 	) error {
 		if device == "" {
 			return usageError{errors.New("--device is missing: name the device where its owner stands")}
@@ -82,7 +82,7 @@ func printOutcome(w io.Writer, out release.Outcome) error {
 func jobsCancel(f *apiFlags) *cobra.Command {
 	var reason string
 	cmd := onJob(f, "cancel", "Abort a held job, with a reason that its owner reads",
-		func(cmd *cobra.Command, c *admin.Client, ref graph.Ref) error {
+		func(cmd *cobra.Command, c *apiclient.Client, ref graph.Ref) error {
 			return printAnswer(f, cmd, printCanceled)(c.Cancel(cmd.Context(), ref, reason))
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "`WORDS` for the owner")

@@ -7,14 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/terminal"
 	"pullprint/trigger/graph"
 )
 
 func jobsTrace(f *apiFlags) *cobra.Command {
 	return onJob(f, "trace", "Tell a job's whole life, in order", func(
-		cmd *cobra.Command, c *admin.Client, ref graph.Ref,
+		cmd *cobra.Command, c *apiclient.Client, ref graph.Ref,
 	) error {
 		d, err := c.Job(cmd.Context(), ref)
 		if err != nil {
@@ -38,7 +38,7 @@ func jobsTrace(f *apiFlags) *cobra.Command {
 }
 
 // tell is one event in words.
-func tell(e *admin.Event) string {
+func tell(e *apiclient.Event) string {
 	var b strings.Builder
 	switch e.Kind {
 	case "state":

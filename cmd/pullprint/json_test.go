@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/daemon"
@@ -39,29 +39,29 @@ var printed = map[string][]any{
 	"badgeEnrol":           {badge.Badge{}},
 	"badgeList":            {[]badge.Badge{}},
 	"badgeRevoke":          {[]badge.Badge{}},
-	"badgeImport":          {admin.Imported{}},
-	"badgeCode":            {admin.CodeIssued{}},
+	"badgeImport":          {apiclient.Imported{}},
+	"badgeCode":            {apiclient.CodeIssued{}},
 	"check":                {checked{}},
 	"runDoctor":            {doctor.Report{}},
 	"policyExplainCommand": {policy.Explanation{}},
 	"policyReplayCommand":  {evaluate.Replayed{}},
 	"policyTestCommand":    {policyfile.Report{}},
-	"jobsList":             {[]admin.JobEntry{}, []arrival.DeadLetter{}},
-	"jobsShow":             {admin.JobDetail{}.Job},
-	"jobsTrace":            {admin.JobDetail{}.Trace},
+	"jobsList":             {[]apiclient.JobEntry{}, []arrival.DeadLetter{}},
+	"jobsShow":             {apiclient.JobDetail{}.Job},
+	"jobsTrace":            {apiclient.JobDetail{}.Trace},
 	"jobsRelease":          {release.Outcome{}},
 	"jobsCancel":           {release.Refused{}},
 	"jobsDelegate":         {delegation.Delegation{}, []delegation.Delegation{}},
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
-	"sessionsEnd":          {admin.SessionsEnded{}},
-	"devicesList":          {[]admin.DeviceEntry{}},
+	"sessionsEnd":          {apiclient.SessionsEnded{}},
+	"devicesList":          {[]apiclient.DeviceEntry{}},
 	"writeSheets":          {[]deviceURL{}},   // of devices qr
 	"print":                {[]countedFile{}}, // of pages
 	"quotaShow":            {evaluate.AccountStatus{}},
 	"quotaSet":             {evaluate.AccountStatus{}},
 	"quotaAdjust":          {evaluate.AccountStatus{}},
-	"quotaHistory":         {admin.EntryList{}},
+	"quotaHistory":         {apiclient.EntryList{}},
 	"quotaUsage":           {[]sweep.UsageDay{}},
 	"show":                 {shownPlan{}},
 	"versionCommand":       {daemon.Build{}},

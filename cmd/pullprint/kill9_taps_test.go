@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 )
 
@@ -20,7 +20,7 @@ func tapperUPN(i int) string { return fmt.Sprintf("tapper%d@contoso.com", i) }
 // enrol enrols everybody's badge.
 func (c *chaos) enrol() {
 	c.Helper()
-	client := admin.NewClient("http://"+c.api, chaosToken)
+	client := apiclient.New("http://"+c.api, chaosToken)
 	for i := range tappers {
 		if !eventually(20*time.Second, func() bool {
 			_, err := client.Enrol(context.Background(), tapperUPN(i), badge.Enrolment{Owner: tapperID(i)})
@@ -39,7 +39,7 @@ func (c *chaos) tap() (stop func()) {
 	var all sync.WaitGroup
 	for i := range tappers {
 		all.Go(func() {
-			client := admin.NewClient("http://"+c.api, chaosToken)
+			client := apiclient.New("http://"+c.api, chaosToken)
 			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
 			for n := 0; ; n++ {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -127,7 +127,7 @@ func TestNeighbours(t *testing.T) {
 // good prints 50 jobs a second and taps four times a second at the device without the reader's token.
 func (c *chaos) good(ctx context.Context, taps *stopwatch) {
 	c.Helper()
-	client := admin.NewClient("http://"+c.api, chaosToken)
+	client := apiclient.New("http://"+c.api, chaosToken)
 	ctx, stop := context.WithTimeout(ctx, *neighboursFor)
 	defer stop()
 	var all sync.WaitGroup

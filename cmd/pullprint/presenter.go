@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/config"
 	"pullprint/connector/decision"
 	"pullprint/connector/release"
@@ -144,13 +144,13 @@ func (p *presenter) letter(m graphtest.Message) {
 }
 
 // tap shows a badge at a device; what is decided tells itself.
-func (p *presenter) tap(ctx context.Context, c *admin.Client, who, device, number string) error {
+func (p *presenter) tap(ctx context.Context, c *apiclient.Client, who, device, number string) error {
 	_, err := p.tapped(ctx, c, who, device, number)
 	return err
 }
 
 func (p *presenter) tapped(
-	ctx context.Context, c *admin.Client, who, device, number string,
+	ctx context.Context, c *apiclient.Client, who, device, number string,
 ) (release.Outcome, error) {
 	p.line("%s shows a badge at %s", who, device)
 	out, err := c.Tap(ctx, device, number)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/terminal"
 	"pullprint/policy/quota"
@@ -31,7 +31,7 @@ currency that the policy names.`,
 // onAccount is a verb that takes an account and as many more arguments.
 func onAccount(
 	f *apiFlags, use, short string, args cobra.PositionalArgs,
-	do func(cmd *cobra.Command, c *admin.Client, args []string) error,
+	do func(cmd *cobra.Command, c *apiclient.Client, args []string) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
@@ -57,7 +57,7 @@ func onAccount(
 
 func quotaShow(f *apiFlags) *cobra.Command {
 	return onAccount(f, "show ACCOUNT", "Show what is on an account", wants("ACCOUNT"),
-		func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		func(cmd *cobra.Command, c *apiclient.Client, args []string) error {
 			return printAnswer(f, cmd, accountPrinter("no allowance is for %s\n"))(c.Quota(cmd.Context(), args[0]))
 		})
 }
@@ -112,7 +112,7 @@ func jobName(queues map[string]string, name string) string {
 func quotaSet(f *apiFlags) *cobra.Command {
 	var why string
 	cmd := onAccount(f, "set ACCOUNT LIMIT|default", "Give an account a limit of its own for this period",
-		wants("ACCOUNT", "LIMIT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		wants("ACCOUNT", "LIMIT"), func(cmd *cobra.Command, c *apiclient.Client, args []string) error {
 			var limit *quota.Amount
 			if args[1] != "default" {
 				a, err := quota.ParseAmount(args[1])
@@ -134,7 +134,7 @@ func quotaSet(f *apiFlags) *cobra.Command {
 func quotaAdjust(f *apiFlags) *cobra.Command {
 	var why string
 	cmd := onAccount(f, "adjust ACCOUNT AMOUNT", "Give to an account in this period, or take from it with a negative "+
-		"amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		"amount", wants("ACCOUNT", "AMOUNT"), func(cmd *cobra.Command, c *apiclient.Client, args []string) error {
 		delta, err := quota.ParseAmount(strings.TrimPrefix(args[1], "+"))
 		if err != nil || delta == 0 {
 			return usageError{fmt.Errorf("%q is not a valid amount; write it as 10 or -2.5", args[1])}
@@ -152,7 +152,7 @@ func quotaAdjust(f *apiFlags) *cobra.Command {
 func quotaHistory(f *apiFlags) *cobra.Command {
 	var since string
 	cmd := onAccount(f, "history ACCOUNT", "Tell who changed an account, when and why", wants("ACCOUNT"),
-		func(cmd *cobra.Command, c *admin.Client, args []string) error {
+		func(cmd *cobra.Command, c *apiclient.Client, args []string) error {
 			from, err := sinceFlag(since)
 			if err != nil {
 				return err
@@ -163,7 +163,7 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 	return cmd
 }
 
-func printHistory(w io.Writer, list admin.EntryList) error {
+func printHistory(w io.Writer, list apiclient.EntryList) error {
 	if len(list.Entries) == 0 {
 		fmt.Fprintln(w, "nothing was charged to it or changed in that time; look further back by --since")
 		return nil

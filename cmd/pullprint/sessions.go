@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 )
 
 func sessionsCommand() *cobra.Command {
@@ -38,7 +38,7 @@ has their phone, revoke the sessions in Entra first, or this browser signs in by
 			if err != nil {
 				return err
 			}
-			return printAnswer(f, cmd, func(w io.Writer, done admin.SessionsEnded) error {
+			return printAnswer(f, cmd, func(w io.Writer, done apiclient.SessionsEnded) error {
 				_, err := fmt.Fprintf(w, "%s is signed out at every browser\n", done.User)
 				return err
 			})(c.EndSessions(cmd.Context(), user, note))

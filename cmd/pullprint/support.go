@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/config"
 	"pullprint/connector/doctor"
 	"pullprint/policy/strictyaml"
@@ -60,7 +60,7 @@ func support(cmd *cobra.Command, out, log string) error {
 
 // ownAPI is a client of the daemon's API, with an administrator's token of the
 // configuration; nil without one.
-func ownAPI(cfg *config.Config) *admin.Client {
+func ownAPI(cfg *config.Config) *apiclient.Client {
 	base, err := addressOf(cfg.Admin)
 	file := cfg.Admin.TokenFile
 	for _, t := range cfg.Admin.Tokens {
@@ -75,7 +75,7 @@ func ownAPI(cfg *config.Config) *admin.Client {
 	if err != nil {
 		return nil
 	}
-	return admin.NewClient(base, token)
+	return apiclient.New(base, token)
 }
 
 // writeBundle writes it where it was asked for, and says what is in it.

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -159,7 +159,7 @@ func plantedOffice(t *testing.T) *patient {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(admin.Diagnostics{
+		_ = json.NewEncoder(w).Encode(apiclient.Diagnostics{
 			Version: "v1.0.0", Instance: "planted-host-0a1b",
 			Readiness: []string{"[-] store: a durable write failed: nats.planted.example", "[-] Ottokar"},
 			Streams: []store.StreamState{{

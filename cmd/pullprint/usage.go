@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/daemon"
 	"pullprint/connector/decision"
 	"pullprint/connector/sweep"
@@ -53,7 +53,7 @@ metrics have it. Nothing is charged by it.`,
 }
 
 // compareUsage compares the whole days before today, oldest first.
-func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) ([]sweep.UsageDay, error) {
+func compareUsage(cmd *cobra.Command, c *apiclient.Client, days int, now time.Time) ([]sweep.UsageDay, error) {
 	person, err := reader(cmd)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func compareUsage(cmd *cobra.Command, c *admin.Client, days int, now time.Time) 
 }
 
 // addPrinted adds up what decisions let print on each day.
-func addPrinted(ctx context.Context, c *admin.Client, list []sweep.UsageDay, since time.Time) error {
+func addPrinted(ctx context.Context, c *apiclient.Client, list []sweep.UsageDay, since time.Time) error {
 	return c.Decisions(ctx, since, func(d *decision.Decision) {
 		sides, prints, ok := sweep.Sides(d)
 		i := slices.IndexFunc(list, func(u sweep.UsageDay) bool { return u.Date == d.At.UTC().Format(time.DateOnly) })

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -47,7 +47,7 @@ func TestUsage(t *testing.T) {
 		case "/v1/decisions":
 			two := decided("b", "redirect", 6, 1)
 			two.Set = &decision.Settings{PagesPerSheet: 2}
-			_ = json.NewEncoder(w).Encode(admin.DecisionList{Decisions: []decision.Decision{
+			_ = json.NewEncoder(w).Encode(apiclient.DecisionList{Decisions: []decision.Decision{
 				decided("a", "redirect", 4, 3), two, decided("c", "keep", 9, 9), decided("d", "complete", 0, 1),
 			}})
 		case "/v1/usage":
@@ -67,7 +67,7 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}))
-	list, err := compareUsage(cmd, admin.NewClient(api.URL, "token"), 2, now.AddDate(0, 0, 1))
+	list, err := compareUsage(cmd, apiclient.New(api.URL, "token"), 2, now.AddDate(0, 0, 1))
 	if err != nil || len(list) != 2 {
 		t.Fatal(list, err)
 	}
@@ -77,7 +77,7 @@ func TestUsage(t *testing.T) {
 		list[0].Divergence() != 0 {
 		t.Errorf("%+v", list)
 	}
-	if err := admin.NewClient(api.URL, "token").TellUsage(context.Background(), last); err != nil ||
+	if err := apiclient.New(api.URL, "token").TellUsage(context.Background(), last); err != nil ||
 		!strings.Contains(string(told), `"graph_pages":20`) {
 		t.Errorf("%v %s", err, told)
 	}

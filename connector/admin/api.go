@@ -1,4 +1,4 @@
-// Package admin is the HTTP API below /v1/, with its client. Whatever changes something is
+// Package admin is the HTTP API below /v1/. Whatever changes something is
 // authorized by the role of a token and stored in the audit before it is carried out; what a
 // caller can use up of the process is bounded.
 package admin
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/delegation"
 	"pullprint/connector/directory"
@@ -122,14 +123,11 @@ type route struct {
 type request struct {
 	*http.Request
 	caller access.Caller
-	audit  func(ctx context.Context, about Action) error
+	audit  func(ctx context.Context, about apiclient.Action) error
 }
 
 //go:embed openapi.json
 var openAPI []byte
-
-// noSuchRoute is the type of the problem that there is no such address.
-const noSuchRoute = "no-such-route"
 
 // actionTap is a badge that was shown with another token than that of the device's
 // reader. What a reader does is in the decisions.
@@ -184,9 +182,9 @@ func routes() []route {
 		reads("/v1/audit", forAdmin, (*API).listActions),
 		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
 		reads("/v1/people/{user}", forAdmin, (*API).findPerson),
-		changes("POST", "/v1/people/{user}/export", forAdmin, actionExport, (*API).exportPerson).taking(peopleWithin),
-		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson).taking(peopleWithin),
-		changes("POST", "/v1/people/{user}/end-sessions", forAdmin, "end-sessions", (*API).endSessions).taking(peopleWithin),
+		changes("POST", "/v1/people/{user}/export", forAdmin, actionExport, (*API).exportPerson).taking(apiclient.PeopleTimeout),
+		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson).taking(apiclient.PeopleTimeout),
+		changes("POST", "/v1/people/{user}/end-sessions", forAdmin, "end-sessions", (*API).endSessions).taking(apiclient.PeopleTimeout),
 		changes("POST", "/v1/backup", forAdmin, "backup", (*API).backup),
 	}
 }
@@ -204,7 +202,7 @@ func (a *API) mount(list []route) {
 		a.mux.Handle(r.method+" "+r.path, a.handle(r))
 	}
 	a.mux.HandleFunc("/v1/", func(rw http.ResponseWriter, req *http.Request) {
-		writeProblem(rw, failure(http.StatusNotFound, noSuchRoute, "There is no such address",
+		writeProblem(rw, failure(http.StatusNotFound, apiclient.NoSuchRoute, "There is no such address",
 			"GET /v1/openapi.json lists them with their methods."))
 	})
 }
@@ -268,7 +266,7 @@ func (a *API) call(r route, caller access.Caller, rw http.ResponseWriter, req *h
 	default:
 		return nil, busy()
 	}
-	store := func(ctx context.Context, about Action) error {
+	store := func(ctx context.Context, about apiclient.Action) error {
 		about.Action, about.Actor = r.action, caller.Name
 		return a.StoreAction(ctx, about)
 	}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
@@ -190,7 +191,7 @@ func TestBadRequests(t *testing.T) {
 		}
 		rec := httptest.NewRecorder()
 		a.ServeHTTP(rec, req)
-		var p Problem
+		var p apiclient.Problem
 		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != c.status || p.Status != c.status ||
 			!strings.Contains(p.Detail, c.detail) || p.Title == "" {
 			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
@@ -204,7 +205,7 @@ func TestBadRequests(t *testing.T) {
 // An error that is not the caller's is in the log only.
 func TestHiddenErrors(t *testing.T) {
 	p := problemOf(fmt.Errorf("store job record: %w", errors.New("PLANTED")))
-	if p.Status != http.StatusServiceUnavailable || strings.Contains(p.Error(), "PLANTED") || p.retryAfter == 0 {
+	if p.Status != http.StatusServiceUnavailable || strings.Contains(p.Error(), "PLANTED") || p.RetryAfter == 0 {
 		t.Errorf("%+v", p)
 	}
 	p = problemOf(&tap.LockedError{Device: "west", Until: time.Now().Add(time.Minute)})
@@ -218,38 +219,38 @@ func TestHiddenErrors(t *testing.T) {
 // samples are answers of each route, with every member set, and with none.
 var samples = map[string][]any{
 	"POST /v1/people/{user}/erase":          {full[privacy.Erased]()},
-	"GET /v1/people/{user}":                 {full[PersonFound]()},
+	"GET /v1/people/{user}":                 {full[apiclient.PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
-	"POST /v1/people/{user}/end-sessions":   {full[SessionsEnded]()},
+	"POST /v1/people/{user}/end-sessions":   {full[apiclient.SessionsEnded]()},
 	"POST /v1/taps":                         {release.Outcome{}, full[release.Outcome]()},
-	"GET /v1/jobs":                          {full[JobList]()},
-	"GET /v1/jobs/{printer}/{job}":          {full[JobDetail]()},
+	"GET /v1/jobs":                          {full[apiclient.JobList]()},
+	"GET /v1/jobs/{printer}/{job}":          {full[apiclient.JobDetail]()},
 	"POST /v1/jobs/{printer}/{job}/release": {full[release.Outcome]()},
 	"POST /v1/jobs/{printer}/{job}/cancel":  {full[release.Refused]()},
-	"GET /v1/badges":                        {full[BadgeList]()},
+	"GET /v1/badges":                        {full[apiclient.BadgeList]()},
 	"PUT /v1/badges":                        {full[badge.Badge](), badge.Badge{}},
-	"DELETE /v1/badges":                     {full[BadgeList]()},
-	"POST /v1/badges/import":                {full[Imported]()},
-	"POST /v1/badges/codes":                 {full[CodeIssued]()},
+	"DELETE /v1/badges":                     {full[apiclient.BadgeList]()},
+	"POST /v1/badges/import":                {full[apiclient.Imported]()},
+	"POST /v1/badges/codes":                 {full[apiclient.CodeIssued]()},
 	"GET /v1/quotas/{account}": {
 		full[evaluate.AccountStatus](),
 		evaluate.AccountStatus{Balances: []evaluate.Balance{}, Stored: ledger.View{Reservations: []quota.Reservation{}}},
 	},
 	"PUT /v1/quotas/{account}":         {full[evaluate.AccountStatus]()},
 	"POST /v1/quotas/{account}/adjust": {full[evaluate.AccountStatus]()},
-	"GET /v1/quotas/{account}/history": {full[EntryList]()},
+	"GET /v1/quotas/{account}/history": {full[apiclient.EntryList]()},
 	"POST /v1/usage":                   {full[sweep.UsageDay]()},
-	"GET /v1/delegations":              {full[DelegationList]()},
+	"GET /v1/delegations":              {full[apiclient.DelegationList]()},
 	"PUT /v1/delegations":              {full[delegation.Delegation]()},
-	"DELETE /v1/delegations":           {full[DelegationList]()},
-	"GET /v1/devices":                  {full[DeviceList]()},
-	"GET /v1/devices/{device}/link":    {full[DeviceLink]()},
-	"POST /v1/devices/{device}/link":   {full[DeviceLink]()},
-	"GET /v1/decisions":                {full[DecisionList]()},
-	"GET /v1/dead":                     {full[DeadList]()},
-	"GET /v1/audit":                    {full[ActionList]()},
+	"DELETE /v1/delegations":           {full[apiclient.DelegationList]()},
+	"GET /v1/devices":                  {full[apiclient.DeviceList]()},
+	"GET /v1/devices/{device}/link":    {full[apiclient.DeviceLink]()},
+	"POST /v1/devices/{device}/link":   {full[apiclient.DeviceLink]()},
+	"GET /v1/decisions":                {full[apiclient.DecisionList]()},
+	"GET /v1/dead":                     {full[apiclient.DeadList]()},
+	"GET /v1/audit":                    {full[apiclient.ActionList]()},
 	"GET /v1/diagnostics": {
-		full[Diagnostics](), Diagnostics{Readiness: []string{}, Streams: []store.StreamState{}, Lines: []string{}},
+		full[apiclient.Diagnostics](), apiclient.Diagnostics{Readiness: []string{}, Streams: []store.StreamState{}, Lines: []string{}},
 	},
 }
 
@@ -263,18 +264,18 @@ var aPerson = privacy.Person{
 
 // bodies are what each route takes, with every member set.
 var bodies = map[string]any{
-	"POST /v1/taps":                         full[tapBody](),
+	"POST /v1/taps":                         full[apiclient.TapBody](),
 	"POST /v1/usage":                        full[sweep.UsageDay](),
-	"PUT /v1/badges":                        full[enrolBody](),
-	"DELETE /v1/badges":                     full[revokeBody](),
-	"PUT /v1/quotas/{account}":              full[quotaBody](),
-	"POST /v1/quotas/{account}/adjust":      full[adjustBody](),
-	"POST /v1/jobs/{printer}/{job}/release": full[releaseBody](),
-	"PUT /v1/delegations":                   full[delegationBody](),
-	"DELETE /v1/delegations":                full[delegationBody](),
+	"PUT /v1/badges":                        full[apiclient.EnrolBody](),
+	"DELETE /v1/badges":                     full[apiclient.RevokeBody](),
+	"PUT /v1/quotas/{account}":              full[apiclient.QuotaBody](),
+	"POST /v1/quotas/{account}/adjust":      full[apiclient.AdjustBody](),
+	"POST /v1/jobs/{printer}/{job}/release": full[apiclient.ReleaseBody](),
+	"PUT /v1/delegations":                   full[apiclient.DelegationBody](),
+	"DELETE /v1/delegations":                full[apiclient.DelegationBody](),
 	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
-	"POST /v1/people/{user}/end-sessions":   full[endSessionsBody](),
-	"POST /v1/devices/{device}/link":        full[renewLinkBody](),
+	"POST /v1/people/{user}/end-sessions":   full[apiclient.EndSessionsBody](),
+	"POST /v1/devices/{device}/link":        full[apiclient.RenewLinkBody](),
 }
 
 // full is a value with every member set.
@@ -394,7 +395,7 @@ func TestOpenAPI(t *testing.T) {
 			agree(name+" body", schema("paths", r.path, method, "requestBody", "content", "application/json", "schema"), v)
 		}
 	}
-	agree("a problem", schema("components", "schemas", "Problem"), full[Problem]())
+	agree("a problem", schema("components", "schemas", "Problem"), full[apiclient.Problem]())
 }
 
 // Two people.
@@ -466,7 +467,7 @@ func TestAnswerTap(t *testing.T) {
 			header = ""
 		}
 		reply := a.AnswerTap(t.Context(), store.TapRequest{Device: c.device, Authorization: header, Body: []byte(c.body)})
-		var p Problem
+		var p apiclient.Problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || reply.Status != c.status || p.Status != c.status {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Body)
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/policy/strictyaml"
 )
@@ -21,35 +22,6 @@ const defaultCode = 24 * time.Hour
 // an earlier version do: some megabytes. If there are more, the request is refused, so that
 // no client takes a part for the whole list.
 const maxWholeList = 10_000
-
-// BadgeList is the answer to GET /v1/badges: a page of them when limit or cursor is
-// given, else all, up to maxWholeList.
-type BadgeList struct {
-	Badges []badge.Badge `json:"badges"`
-	// Next, when set, is the cursor of the next page.
-	Next string `json:"next,omitempty"`
-}
-
-// CodeIssued is the answer to POST /v1/badges/codes.
-type CodeIssued struct {
-	Code    string    `json:"code"`
-	Expires time.Time `json:"expires"`
-}
-
-// Imported is the answer to POST /v1/badges/import.
-type Imported struct {
-	Enrolled int `json:"enrolled"`
-	// Warnings are the rows that were enrolled although their numbers are odd.
-	Warnings []*badge.RowError `json:"warnings,omitempty"`
-	// Skipped is how many rows are wrong and were left out, Revoked how many are of badges
-	// that were revoked and stay so; Left are these rows, the first thousand.
-	Skipped int               `json:"skipped,omitempty"`
-	Revoked int               `json:"revoked,omitempty"`
-	Left    []*badge.RowError `json:"left,omitempty"`
-	// DatesIn is set when a row tells the end of its badge as a date alone: the badge is
-	// valid until that day ends in this time zone.
-	DatesIn string `json:"dates_in,omitempty"`
-}
 
 func (a *API) listBadges(r *request) (any, error) {
 	if a.Badges == nil {
@@ -71,7 +43,7 @@ func (a *API) listBadges(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := BadgeList{Badges: []badge.Badge{}}
+	out := apiclient.BadgeList{Badges: []badge.Badge{}}
 	if q.Get("limit") != "" || after > 0 {
 		page, next, err := a.Badges.Page(r.Context(), owner, after, limit)
 		out.Badges = append(out.Badges, page...)
@@ -103,18 +75,8 @@ func badgeCursor(text string) (uint64, error) {
 	return after, nil
 }
 
-// enrolBody is the body of PUT /v1/badges.
-type enrolBody struct {
-	Badge             string    `json:"badge"`
-	Owner             string    `json:"owner"`
-	UserPrincipalName string    `json:"user_principal_name"`
-	Expires           time.Time `json:"expires"`
-	// Replace takes the badge away from whoever has it.
-	Replace bool `json:"replace"`
-}
-
 func (a *API) enrolBadge(r *request) (any, error) {
-	var in enrolBody
+	var in apiclient.EnrolBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -132,7 +94,7 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	done, err := a.Badges.Enrol(r.Context(), in.Badge, badge.Enrolment{
@@ -143,18 +105,8 @@ func (a *API) enrolBadge(r *request) (any, error) {
 	return done, err
 }
 
-// revokeBody is the body of DELETE /v1/badges: one of its members but Note says which.
-type revokeBody struct {
-	Badge string `json:"badge"`
-	ID    string `json:"id"`
-	Owner string `json:"owner"`
-	KeyID string `json:"key_id"`
-	// Note says in the audit why.
-	Note string `json:"note,omitempty"`
-}
-
 func (a *API) revokeBadges(r *request) (any, error) {
-	var in revokeBody
+	var in apiclient.RevokeBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -172,7 +124,7 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if in.Owner, err = a.owner(r.Context(), "owner", in.Owner); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner, Badge: in.ID, Note: in.Note}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: in.Owner, Badge: in.ID, Note: in.Note}); err != nil {
 		return nil, err
 	}
 	done, err := a.Badges.Revoke(r.Context(), badge.Which{Number: in.Badge, ID: in.ID, Owner: in.Owner, KeyID: in.KeyID},
@@ -183,11 +135,11 @@ func (a *API) revokeBadges(r *request) (any, error) {
 	if done == nil {
 		done = []badge.Badge{}
 	}
-	return BadgeList{Badges: done}, err
+	return apiclient.BadgeList{Badges: done}, err
 }
 
 // noSuchBadge says what no badge has that is to be revoked.
-func noSuchBadge(in *revokeBody) *Problem {
+func noSuchBadge(in *apiclient.RevokeBody) *apiclient.Problem {
 	detail := "Nobody has enrolled it."
 	switch {
 	case in.ID != "":
@@ -214,7 +166,7 @@ func (a *API) importBadges(r *request) (any, error) {
 	default:
 		return nil, busy()
 	}
-	var out Imported
+	var out apiclient.Imported
 	zone := a.Zone()
 	replace, asIs, skip := q.Get("replace") == "true", q.Get("as_is") == "true", q.Get("skip_invalid") == "true"
 	out.Enrolled, err = a.Badges.Import(r.Context(), r.Body, badge.Enrolment{
@@ -223,7 +175,7 @@ func (a *API) importBadges(r *request) (any, error) {
 			out.Left, out.Skipped, out.Revoked = rows, skipped, revoked
 		},
 		Begin: func(badges int) error {
-			return r.audit(r.Context(), Action{Count: badges, Replace: replace, AsIs: asIs, SkipInvalid: skip})
+			return r.audit(r.Context(), apiclient.Action{Count: badges, Replace: replace, AsIs: asIs, SkipInvalid: skip})
 		},
 		Warned: func(rows []*badge.RowError) { out.Warnings = rows },
 		Zone:   zone,
@@ -237,16 +189,8 @@ func (a *API) importBadges(r *request) (any, error) {
 	return out, err
 }
 
-// codeBody is the body of POST /v1/badges/codes.
-type codeBody struct {
-	Owner             string `json:"owner"`
-	UserPrincipalName string `json:"user_principal_name"`
-	// ValidFor is a duration, as 24h or 7d.
-	ValidFor string `json:"valid_for"`
-}
-
 func (a *API) issueCode(r *request) (any, error) {
-	var in codeBody
+	var in apiclient.CodeBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -271,7 +215,7 @@ func (a *API) issueCode(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: owner}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: owner}); err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -281,7 +225,7 @@ func (a *API) issueCode(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return CodeIssued{code, now.Add(life)}, nil
+	return apiclient.CodeIssued{Code: code, Expires: now.Add(life)}, nil
 }
 
 // Zone is the one in which the policy counts, or else that of this machine.

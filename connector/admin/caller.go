@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 )
 
@@ -12,7 +13,7 @@ var crossOrigin = http.NewCrossOriginProtection()
 
 // caller returns who asks, or the problem if they have no access: whoever has the token in the
 // header Authorization, or without that header the person who is signed in at the browser.
-func (a *API) caller(need audience, req *http.Request) (access.Caller, *Problem) {
+func (a *API) caller(need audience, req *http.Request) (access.Caller, *apiclient.Problem) {
 	if who, ok := req.Context().Value(insideKey{}).(access.Caller); ok {
 		return who, need.allows(who, "You may not do this")
 	}
@@ -46,7 +47,7 @@ func Asked(c access.Caller) decision.Origin {
 }
 
 // authorize returns the caller, or the problem if they have no access.
-func (a *API) authorize(need audience, authorization []string) (access.Caller, *Problem) {
+func (a *API) authorize(need audience, authorization []string) (access.Caller, *apiclient.Problem) {
 	if need == forAll {
 		return access.Caller{}, nil
 	}
@@ -71,7 +72,7 @@ func (a *API) authorize(need audience, authorization []string) (access.Caller, *
 }
 
 // allows returns a problem of a title if a caller may not use a route.
-func (need audience) allows(c access.Caller, title string) *Problem {
+func (need audience) allows(c access.Caller, title string) *apiclient.Problem {
 	if need == forReaders && (c.Device != "" || c.May(access.RoleOperate)) || need != forReaders && c.May(access.Role(need)) {
 		return nil
 	}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
 	"pullprint/connector/decision"
 )
@@ -17,53 +16,25 @@ import (
 // listWithin bounds the reading of a list out of a stream, within answerWithin.
 const listWithin = 10 * time.Second
 
-// DecisionList is the answer to GET /v1/decisions: oldest first.
-type DecisionList struct {
-	Decisions []decision.Decision `json:"decisions"`
-	// Next, when set, is the since of the next page: a time, and behind a slash how many
-	// that were stored in that moment came before.
-	Next string `json:"next,omitempty"`
-}
-
-// DeadList is the answer to GET /v1/dead: oldest first.
-type DeadList struct {
-	Dead []arrival.DeadLetter `json:"dead"`
-	Next string               `json:"next,omitempty"`
-}
-
-// ActionList is the answer to GET /v1/audit: oldest first.
-type ActionList struct {
-	Actions []Action `json:"actions"`
-	Next    string   `json:"next,omitempty"`
-}
-
 func (a *API) listDecisions(r *request) (any, error) {
-	out := DecisionList{Decisions: []decision.Decision{}}
+	out := apiclient.DecisionList{Decisions: []decision.Decision{}}
 	next, err := list(r, a.Audit.Decisions, func(d decision.Decision) { out.Decisions = append(out.Decisions, d) })
 	out.Next = next
 	return out, err
 }
 
 func (a *API) listDead(r *request) (any, error) {
-	out := DeadList{Dead: []arrival.DeadLetter{}}
+	out := apiclient.DeadList{Dead: []arrival.DeadLetter{}}
 	next, err := list(r, a.Audit.Dead, func(d arrival.DeadLetter) { out.Dead = append(out.Dead, d) })
 	out.Next = next
 	return out, err
 }
 
 func (a *API) listActions(r *request) (any, error) {
-	out := ActionList{Actions: []Action{}}
-	next, err := list(r, a.Audit.Actions, func(d Action) { out.Actions = append(out.Actions, d) })
+	out := apiclient.ActionList{Actions: []apiclient.Action{}}
+	next, err := list(r, a.Audit.Actions, func(d apiclient.Action) { out.Actions = append(out.Actions, d) })
 	out.Next = next
 	return out, err
-}
-
-// ActionPage is a page of what was asked for since a time, or since the next of an earlier page, oldest
-// first.
-func (c *Client) ActionPage(ctx context.Context, since string, limit int) (page ActionList, err error) {
-	q := url.Values{"since": {since}, "limit": {strconv.Itoa(limit)}}
-	err = c.call(ctx, http.MethodGet, "/v1/audit?"+q.Encode(), nil, &page)
-	return page, err
 }
 
 type readStream func(

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/quota"
 )
 
@@ -73,7 +74,7 @@ func decodeError(err error) string {
 	case errors.As(err, &typ):
 		return typ.Field + " must be " + kindOf(typ.Type)
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return unknownMember + strings.TrimPrefix(err.Error(), "json: unknown field ")
+		return apiclient.UnknownMember + strings.TrimPrefix(err.Error(), "json: unknown field ")
 	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the body is not the JSON object that is expected here"
 	case errors.As(err, &at), strings.HasPrefix(err.Error(), "Time.UnmarshalJSON: "):

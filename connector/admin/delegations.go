@@ -8,13 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/delegation"
 )
-
-// DelegationList is the answer to GET /v1/delegations.
-type DelegationList struct {
-	Delegations []delegation.Delegation `json:"delegations"`
-}
 
 func (a *API) listDelegations(r *request) (any, error) {
 	q, err := Query(r.URL.Query(), "owner", "to")
@@ -36,19 +32,12 @@ func (a *API) listDelegations(r *request) (any, error) {
 	if list == nil {
 		list = []delegation.Delegation{}
 	}
-	return DelegationList{list}, err
-}
-
-// delegationBody is the body of PUT and DELETE /v1/delegations.
-type delegationBody struct {
-	Owner   string    `json:"owner"`
-	To      string    `json:"to"`
-	Expires time.Time `json:"expires"`
+	return apiclient.DelegationList{Delegations: list}, err
 }
 
 // resolvePeople makes object ids of the persons that a body names.
 func resolvePeople(
-	ctx context.Context, in *delegationBody, find func(ctx context.Context, field, user string) (string, error),
+	ctx context.Context, in *apiclient.DelegationBody, find func(ctx context.Context, field, user string) (string, error),
 ) (err error) {
 	if in.Owner == "" || in.To == "" {
 		return badRequest("owner and to are needed")
@@ -61,14 +50,14 @@ func resolvePeople(
 }
 
 func (a *API) putDelegation(r *request) (any, error) {
-	var in delegationBody
+	var in apiclient.DelegationBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
 	if err := resolvePeople(r.Context(), &in, a.newOwnerID); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: in.Owner, To: in.To}); err != nil {
 		return nil, err
 	}
 	d := delegation.Delegation{Owner: in.Owner, To: in.To, Expires: in.Expires, Since: time.Now(), By: r.caller.Name}
@@ -79,14 +68,14 @@ func (a *API) putDelegation(r *request) (any, error) {
 }
 
 func (a *API) removeDelegation(r *request) (any, error) {
-	var in delegationBody
+	var in apiclient.DelegationBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
 	if err := resolvePeople(r.Context(), &in, a.owner); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: in.Owner, To: in.To}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: in.Owner, To: in.To}); err != nil {
 		return nil, err
 	}
 	ok, err := a.Delegations.Remove(r.Context(), in.Owner, in.To)
@@ -97,5 +86,5 @@ func (a *API) removeDelegation(r *request) (any, error) {
 		return nil, failure(http.StatusNotFound, "no-such-delegation", "There is no such delegation",
 			"It may have ended. Those that hold are listed by `pullprint jobs delegate --list`, and by GET /v1/delegations.")
 	}
-	return DelegationList{[]delegation.Delegation{}}, nil
+	return apiclient.DelegationList{Delegations: []delegation.Delegation{}}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/delegation"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
@@ -39,7 +40,7 @@ func FuzzTapBody(f *testing.F) {
 			in.Authorization = "Bearer " + testTokens["west"]
 		}
 		reply := a.AnswerTap(t.Context(), in)
-		var p Problem
+		var p apiclient.Problem
 		if err := json.Unmarshal(reply.Body, &p); err != nil || p.Status != reply.Status || p.Title == "" {
 			t.Errorf("%d %s", reply.Status, reply.Body)
 		}

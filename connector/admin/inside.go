@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 )
 
 // insideKey is the key of the caller in the context of a request that a page of ours sends. No request
@@ -16,11 +17,11 @@ type insideKey struct{}
 
 // ClientFor is a client of the API in the same process, for a page that has found out who asks: what it
 // does needs the same role, has the same bounds and is audited as the same request over HTTP.
-func (a *API) ClientFor(who access.Caller) *Client { return ClientOver(a, who) }
+func (a *API) ClientFor(who access.Caller) *apiclient.Client { return ClientOver(a, who) }
 
 // ClientOver is a client whose requests h answers, in the name of who.
-func ClientOver(h http.Handler, who access.Caller) *Client {
-	return &Client{"http://api.invalid", "", &http.Client{Timeout: clientWithin, Transport: inside{h, who}}}
+func ClientOver(h http.Handler, who access.Caller) *apiclient.Client {
+	return apiclient.Over(inside{h, who})
 }
 
 // inside has a handler of the same process answer requests.

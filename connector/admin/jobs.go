@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector/decision"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -22,39 +22,8 @@ import (
 	"pullprint/trigger/graph"
 )
 
-// How many entries a page of a list has.
-const (
-	defaultPage = 100
-	maxPage     = 500
-)
-
-// JobList is the answer to GET /v1/jobs: newest first.
-type JobList struct {
-	Jobs []JobEntry `json:"jobs"`
-	// Next, when set, is the cursor of the next page.
-	Next string `json:"next,omitempty"`
-}
-
-// JobEntry is a job in a list.
-type JobEntry struct {
-	graph.Ref
-	Owner     string    `json:"owner,omitempty"`
-	Queue     string    `json:"queue"`
-	State     job.State `json:"state"`
-	Created   time.Time `json:"created,omitzero"`
-	Seen      time.Time `json:"seen"`
-	HoldUntil time.Time `json:"hold_until,omitzero"`
-	// Reason is the code of the newest decision, if it has one.
-	Reason string `json:"reason,omitempty"`
-}
-
-// JobDetail is the answer to GET /v1/jobs/{printer}/{job}.
-type JobDetail struct {
-	Job   job.Record `json:"job"`
-	Trace []Event    `json:"trace"`
-	// Complete is false when there were more decisions than could be read.
-	Complete bool `json:"trace_complete"`
-}
+// defaultPage is how many entries a page of a list has when the request says nothing.
+const defaultPage = 100
 
 func (a *API) listJobs(r *request) (any, error) {
 	q, err := Query(r.URL.Query(), "owner", "queue", "job", "state", "limit", "cursor")
@@ -70,7 +39,7 @@ func (a *API) listJobs(r *request) (any, error) {
 		return nil, err
 	}
 	fits, err := a.filter(r.Context(), "owner",
-		JobFilter{Owner: q.Get("owner"), Queue: q.Get("queue"), Job: q.Get("job"), State: q.Get("state")})
+		apiclient.JobFilter{Owner: q.Get("owner"), Queue: q.Get("queue"), Job: q.Get("job"), State: q.Get("state")})
 	if err != nil {
 		return nil, err
 	}
@@ -79,26 +48,26 @@ func (a *API) listJobs(r *request) (any, error) {
 
 // List is the first page of a list of jobs, newest first. An error calls the owner by its
 // field.
-func (a *API) List(ctx context.Context, field string, f JobFilter, limit int) (JobList, error) {
+func (a *API) List(ctx context.Context, field string, f apiclient.JobFilter, limit int) (apiclient.JobList, error) {
 	return a.ListPage(ctx, field, f, "", limit)
 }
 
 // ListPage is a page of a list of jobs, behind the cursor of an earlier one.
-func (a *API) ListPage(ctx context.Context, field string, f JobFilter, cursor string, limit int) (JobList, error) {
+func (a *API) ListPage(ctx context.Context, field string, f apiclient.JobFilter, cursor string, limit int) (apiclient.JobList, error) {
 	after, err := readCursor(cursor)
 	if err != nil {
-		return JobList{}, err
+		return apiclient.JobList{}, err
 	}
 	fits, err := a.filter(ctx, field, f)
 	if err != nil {
-		return JobList{}, err
+		return apiclient.JobList{}, err
 	}
 	return a.page(fits, limit, after), nil
 }
 
 // filter returns which jobs a list shows. An owner, queue or state that does not exist is an
 // error, which calls the owner by its field.
-func (a *API) filter(ctx context.Context, field string, f JobFilter) (fits func(*index.Entry) bool, err error) {
+func (a *API) filter(ctx context.Context, field string, f apiclient.JobFilter) (fits func(*index.Entry) bool, err error) {
 	if f.State != "" && !slices.Contains(States, job.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
 	}
@@ -134,12 +103,15 @@ func join[S ~string](words []S) string {
 }
 
 // page is a page of the jobs that fit, newest first, after a position in that order.
-func (a *API) page(fits func(*index.Entry) bool, limit int, after index.Position) JobList {
+func (a *API) page(fits func(*index.Entry) bool, limit int, after index.Position) apiclient.JobList {
 	list, more := a.Index.Page(fits, after, limit)
-	out := JobList{Jobs: make([]JobEntry, 0, len(list))}
+	out := apiclient.JobList{Jobs: make([]apiclient.JobEntry, 0, len(list))}
 	for i := range list {
 		e := &list[i]
-		out.Jobs = append(out.Jobs, JobEntry{e.Ref, e.Owner, e.Queue, e.State, e.Created, e.Seen, e.HoldUntil, e.Reason})
+		out.Jobs = append(out.Jobs, apiclient.JobEntry{
+			Ref: e.Ref, Owner: e.Owner, Queue: e.Queue, State: e.State, Created: e.Created, Seen: e.Seen,
+			HoldUntil: e.HoldUntil, Reason: e.Reason,
+		})
 	}
 	if more && len(list) > 0 {
 		out.Next = cursorOf(index.PositionOf(&list[len(list)-1]))
@@ -164,7 +136,7 @@ func readCursor(text string) (index.Position, error) {
 	return index.Position{Seen: seen, Key: key}, nil
 }
 
-func badCursor() *Problem {
+func badCursor() *apiclient.Problem {
 	return badRequest("cursor is not valid: send next of an earlier page as it is, or leave cursor out for the first page")
 }
 
@@ -173,8 +145,8 @@ func pageSize(text string) (int, error) {
 		return defaultPage, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, badRequest("limit must be a number from 1 to %d", maxPage)
+	if err != nil || n < 1 || n > apiclient.MaxPage {
+		return 0, badRequest("limit must be a number from 1 to %d", apiclient.MaxPage)
 	}
 	return n, nil
 }
@@ -183,7 +155,7 @@ func pageSize(text string) (int, error) {
 func Query(q url.Values, known ...string) (url.Values, error) {
 	for name, values := range q {
 		if !slices.Contains(known, name) {
-			return nil, badRequest(unknownParameter+"%s", join(known))
+			return nil, badRequest(apiclient.UnknownParameter+"%s", join(known))
 		}
 		if len(values) > 1 {
 			return nil, badRequest("%s is given twice", name)
@@ -221,26 +193,17 @@ func (a *API) showJob(r *request) (any, error) {
 }
 
 // Job is a job with its trace.
-func (a *API) Job(ctx context.Context, ref graph.Ref) (JobDetail, error) {
+func (a *API) Job(ctx context.Context, ref graph.Ref) (apiclient.JobDetail, error) {
 	rec, err := a.Record(ctx, ref)
 	if err != nil {
-		return JobDetail{}, err
+		return apiclient.JobDetail{}, err
 	}
 	trace, complete, err := a.trace(ctx, &rec)
-	return JobDetail{rec, trace, complete}, err
-}
-
-// releaseBody is the body of a release. Set is a variant that costs less, as a
-// refusal names it.
-type releaseBody struct {
-	Device string             `json:"device"`
-	Set    *decision.Settings `json:"set,omitempty"`
-	// Note says in the audit why.
-	Note string `json:"note,omitempty"`
+	return apiclient.JobDetail{Job: rec, Trace: trace, Complete: complete}, err
 }
 
 func (a *API) releaseJob(r *request) (any, error) {
-	var in releaseBody
+	var in apiclient.ReleaseBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -276,19 +239,14 @@ func (a *API) releaseJob(r *request) (any, error) {
 		return nil, badRequest("set may say blackAndWhite or grayscale, two sides, fewer copies or more pages on a side, " +
 			"and nothing else")
 	}
-	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner, Note: in.Note}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Ref: rec.Ref, Device: in.Device, Owner: rec.Owner, Note: in.Note}); err != nil {
 		return nil, err
 	}
 	return a.Releaser.Release(context.WithoutCancel(r.Context()), order)
 }
 
-// cancelBody is the body of POST /v1/jobs/{printer}/{job}/cancel.
-type cancelBody struct {
-	Reason string `json:"reason"`
-}
-
 func (a *API) cancelJob(r *request) (any, error) {
-	var in cancelBody
+	var in apiclient.CancelBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -300,7 +258,7 @@ func (a *API) cancelJob(r *request) (any, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Ref: rec.Ref, Owner: rec.Owner, Note: in.Reason}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Ref: rec.Ref, Owner: rec.Owner, Note: in.Reason}); err != nil {
 		return nil, err
 	}
 	return a.Cancel(r.Context(), c)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/printer"
 	"pullprint/connector/store"
 	"pullprint/connector/tap"
@@ -64,7 +65,7 @@ func TestRequestsAtOnce(t *testing.T) {
 		refused := func(path, who string, status int, kind string) {
 			t.Helper()
 			rec := get(a, path, who)
-			var p Problem
+			var p apiclient.Problem
 			if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Code != status ||
 				rec.Header().Get("Retry-After") != "1" || !strings.HasSuffix(p.Type, ":"+kind) {
 				t.Errorf("%s by %s: %d %v %s", path, who, rec.Code, rec.Header(), rec.Body)

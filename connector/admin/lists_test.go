@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/decision"
@@ -62,7 +63,7 @@ func TestListsOfOneMoment(t *testing.T) {
 	a := NewAPI(Deps{Logger: zap.NewNop(), Tokens: newTokens(t), Audit: s})
 	srv := httptest.NewServer(a)
 	defer srv.Close()
-	client := NewClient(srv.URL, testTokens["read"])
+	client := apiclient.New(srv.URL, testTokens["read"])
 
 	s.body = func(i int) []byte {
 		body, _ := json.Marshal(decision.Decision{ID: fmt.Sprint(i)}) // it can be encoded
@@ -120,7 +121,7 @@ func TestBadgesInPages(t *testing.T) {
 		a.ServeHTTP(rw, req)
 	}))
 	defer srv.Close()
-	client := NewClient(srv.URL, testTokens["read"])
+	client := apiclient.New(srv.URL, testTokens["read"])
 	for who, want := range map[string]int{"": n, owner(1): n / 2} {
 		asked = nil
 		list, err := client.Badges(ctx, who)
@@ -130,17 +131,26 @@ func TestBadgesInPages(t *testing.T) {
 		if !slices.IsSortedFunc(list, func(x, y badge.Badge) int { return y.Enrolled.Compare(x.Enrolled) }) {
 			t.Error("not the newest first")
 		}
-		if pages := (want + maxPage - 1) / maxPage; len(asked) != pages {
+		if pages := (want + apiclient.MaxPage - 1) / apiclient.MaxPage; len(asked) != pages {
 			t.Errorf("%d requests for %d pages: %q", len(asked), pages, asked)
 		}
 	}
-	var all BadgeList // as clients of an earlier version ask
-	if err := client.call(ctx, http.MethodGet, "/v1/badges", nil, &all); err != nil || len(all.Badges) != n || all.Next != "" {
-		t.Errorf("%d badges, next %q, %v", len(all.Badges), all.Next, err)
+	get := func(path string) (status int, list apiclient.BadgeList) {
+		req := httptest.NewRequest(http.MethodGet, path, nil)
+		req.Header.Set("Authorization", "Bearer "+testTokens["read"])
+		rec := httptest.NewRecorder()
+		a.ServeHTTP(rec, req)
+		if err := json.Unmarshal(rec.Body.Bytes(), &list); err != nil {
+			t.Error(err)
+		}
+		return rec.Code, list
 	}
-	var none BadgeList
-	if err := client.call(ctx, http.MethodGet, "/v1/badges?cursor=first", nil, &none); err == nil {
-		t.Error("a cursor of no page is taken")
+	// As clients of an earlier version ask.
+	if status, all := get("/v1/badges"); status != http.StatusOK || len(all.Badges) != n || all.Next != "" {
+		t.Errorf("%d: %d badges, next %q", status, len(all.Badges), all.Next)
+	}
+	if status, _ := get("/v1/badges?cursor=first"); status != http.StatusBadRequest {
+		t.Errorf("a cursor of no page: %d", status)
 	}
 }
 

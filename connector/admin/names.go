@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/index"
 	"pullprint/policy/strictyaml"
 )
@@ -45,7 +46,7 @@ func (a *API) queueNames() []string {
 
 // noDevice is the problem of an unknown device; it lists them all, as an operator may see
 // them.
-func (a *API) noDevice(id string) *Problem {
+func (a *API) noDevice(id string) *apiclient.Problem {
 	ids := make([]string, len(a.Devices))
 	for i, d := range a.Devices {
 		ids[i] = d.ID

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph"
 )
 
@@ -26,7 +27,7 @@ func TestOlderDaemon(t *testing.T) {
 				writeProblem(rw, failure(http.StatusForbidden, "not-allowed", "The token may not do this", ""))
 				return
 			}
-			writeJSON(rw, Diagnostics{Version: "v0.9.0"})
+			writeJSON(rw, apiclient.Diagnostics{Version: "v0.9.0"})
 			return
 		}
 		if _, err := Query(req.URL.Query(), known[req.URL.Path]...); err != nil {
@@ -45,14 +46,14 @@ func TestOlderDaemon(t *testing.T) {
 		_, _ = rw.Write([]byte(`{"badges": [{"id": "b1"}]}`))
 	}))
 	t.Cleanup(api.Close)
-	c := NewClient(api.URL, "token")
+	c := apiclient.New(api.URL, "token")
 	list, err := c.Badges(t.Context(), "")
 	if err != nil || len(list) != 1 || asked[len(asked)-1] != "/v1/badges?owner=" {
 		t.Errorf("%v %v %q", list, err, asked)
 	}
 	for _, version := range []string{", version v0.9.0, ", "program, and"} {
 		tells = strings.Contains(version, "v0")
-		_, err = c.Jobs(t.Context(), JobFilter{Job: "1"}, 10)
+		_, err = c.Jobs(t.Context(), apiclient.JobFilter{Job: "1"}, 10)
 		wrong := map[string]error{"unknown parameter job": err}
 		_, wrong["unknown parameter as_is"] = c.Import(t.Context(), strings.NewReader("badge\n"), false, false)
 		_, wrong["unknown member"] = c.Release(t.Context(), graph.Ref{Printer: "p", Job: "1"}, "d", nil, "")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/quota"
 )
 
@@ -71,7 +72,7 @@ func document() openAPIDocument {
 		}
 		paths[r.path][strings.ToLower(r.method)] = g.operation(r)
 	}
-	g.schema(reflect.TypeFor[Problem](), "")
+	g.schema(reflect.TypeFor[apiclient.Problem](), "")
 	return openAPIDocument{
 		OpenAPI: "3.1.0",
 		Info: object{

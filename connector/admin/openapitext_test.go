@@ -3,6 +3,7 @@ package admin
 import (
 	"reflect"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
 	"pullprint/connector/evaluate"
@@ -48,7 +49,7 @@ var (
 	owner = parameter("owner", "Entra object id, or a user name that Entra knows.")
 	limit = object{
 		"name": "limit", "in": "query", "required": false, "description": "How many, 100 when not given.",
-		"schema": object{"type": "integer", "minimum": 1, "maximum": maxPage},
+		"schema": object{"type": "integer", "minimum": 1, "maximum": apiclient.MaxPage},
 	}
 	cursor = parameter("cursor", "next of an earlier page.")
 	state  = object{
@@ -65,33 +66,33 @@ var operations = map[string]operation{
 	"POST /v1/taps": {
 		summary: "A badge was shown at a device: release what its owner may release there. With a reader's token, device " +
 			"may be left out.",
-		body: tapBody{}, required: []string{"badge"}, answer: release.Outcome{},
+		body: apiclient.TapBody{}, required: []string{"badge"}, answer: release.Outcome{},
 	},
 	"GET /v1/jobs": {
-		summary: "Jobs, newest first.", answer: JobList{},
+		summary: "Jobs, newest first.", answer: apiclient.JobList{},
 		query: []object{
 			owner, parameter("queue", "Name of a queue."), parameter("job", "Id of a job, of whatever queue."), state, limit,
 			cursor,
 		},
 	},
-	"GET /v1/jobs/{printer}/{job}": {summary: "One job with its whole trace.", answer: JobDetail{}},
+	"GET /v1/jobs/{printer}/{job}": {summary: "One job with its whole trace.", answer: apiclient.JobDetail{}},
 	"POST /v1/jobs/{printer}/{job}/release": {
 		summary: "Send a held job to a device, for its owner.",
-		body:    releaseBody{}, required: []string{"device"}, answer: release.Outcome{},
+		body:    apiclient.ReleaseBody{}, required: []string{"device"}, answer: release.Outcome{},
 	},
 	"POST /v1/jobs/{printer}/{job}/cancel": {
-		summary: "Abort a held job.", body: cancelBody{}, answer: release.Refused{},
+		summary: "Abort a held job.", body: apiclient.CancelBody{}, answer: release.Refused{},
 	},
 	"GET /v1/badges": {
 		summary: "Badges; no card number is shown. With limit or cursor a page of them, those changed longest ago first; " +
 			"else all, newest first, and 400 when there are more than 10000.",
-		query: []object{owner, limit, cursor}, answer: BadgeList{},
+		query: []object{owner, limit, cursor}, answer: apiclient.BadgeList{},
 	},
 	"PUT /v1/badges": {
-		summary: "Enrol a badge.", body: enrolBody{}, required: []string{"badge", "owner"}, answer: badge.Badge{},
+		summary: "Enrol a badge.", body: apiclient.EnrolBody{}, required: []string{"badge", "owner"}, answer: badge.Badge{},
 	},
 	"DELETE /v1/badges": {
-		summary: "Revoke badges: exactly one member but note says which.", body: revokeBody{}, answer: BadgeList{},
+		summary: "Revoke badges: exactly one member but note says which.", body: apiclient.RevokeBody{}, answer: apiclient.BadgeList{},
 	},
 	"POST /v1/badges/import": {
 		summary: "Enrol the badges of a CSV file with the columns badge, owner, user_principal_name, expires: all, or none " +
@@ -101,14 +102,14 @@ var operations = map[string]operation{
 			boolean("as_is", "true takes numbers that look as if a spreadsheet had cut them."),
 			boolean("skip_invalid", "true leaves out the rows that are wrong and enrols the others."),
 		},
-		csv: true, answer: Imported{},
+		csv: true, answer: apiclient.Imported{},
 	},
 	"POST /v1/badges/codes": {
 		summary: "Make a one-time code for enrolling a badge at a station.",
-		body:    codeBody{}, required: []string{"owner"}, answer: CodeIssued{},
+		body:    apiclient.CodeBody{}, required: []string{"owner"}, answer: apiclient.CodeIssued{},
 	},
 	"GET /v1/delegations": {
-		summary: "Who may release whose jobs now.", answer: DelegationList{},
+		summary: "Who may release whose jobs now.", answer: apiclient.DelegationList{},
 		query: []object{
 			parameter("owner", "Only the jobs of this person: an Entra object id, or a user name that Entra knows."),
 			parameter("to", "Only what this person may release: an Entra object id, or a user name that Entra knows."),
@@ -116,41 +117,41 @@ var operations = map[string]operation{
 	},
 	"PUT /v1/delegations": {
 		summary: "Let a person release an owner's jobs until a time.",
-		body:    delegationBody{}, required: []string{"owner", "to"}, answer: delegation.Delegation{},
+		body:    apiclient.DelegationBody{}, required: []string{"owner", "to"}, answer: delegation.Delegation{},
 	},
 	"DELETE /v1/delegations": {
-		summary: "End a delegation.", body: delegationBody{}, required: []string{"owner", "to"}, answer: DelegationList{},
+		summary: "End a delegation.", body: apiclient.DelegationBody{}, required: []string{"owner", "to"}, answer: apiclient.DelegationList{},
 	},
-	"GET /v1/devices": {summary: "The configured devices.", answer: DeviceList{}},
+	"GET /v1/devices": {summary: "The configured devices.", answer: apiclient.DeviceList{}},
 	"GET /v1/devices/{device}/link": {
-		summary: "The link by which phones reach a device, as its sheet shows it.", answer: DeviceLink{},
+		summary: "The link by which phones reach a device, as its sheet shows it.", answer: apiclient.DeviceLink{},
 	},
 	"POST /v1/devices/{device}/link": {
-		summary: "Make a new link for a device: that of its old sheet is valid no longer.", body: renewLinkBody{},
-		answer: DeviceLink{},
+		summary: "Make a new link for a device: that of its old sheet is valid no longer.", body: apiclient.RenewLinkBody{},
+		answer: apiclient.DeviceLink{},
 	},
-	"GET /v1/decisions": {summary: "Decisions, oldest first.", query: []object{since, limit}, answer: DecisionList{}},
-	"GET /v1/dead":      {summary: "Tasks that were given up, and why.", query: []object{since, limit}, answer: DeadList{}},
+	"GET /v1/decisions": {summary: "Decisions, oldest first.", query: []object{since, limit}, answer: apiclient.DecisionList{}},
+	"GET /v1/dead":      {summary: "Tasks that were given up, and why.", query: []object{since, limit}, answer: apiclient.DeadList{}},
 	"GET /v1/audit": {
-		summary: "What was asked for through the API and the pages.", query: []object{since, limit}, answer: ActionList{},
+		summary: "What was asked for through the API and the pages.", query: []object{since, limit}, answer: apiclient.ActionList{},
 	},
 	"GET /v1/diagnostics": {
 		summary: "How the process is: build, readiness, streams, metrics, goroutines and the last lines of the log.",
-		answer:  Diagnostics{},
+		answer:  apiclient.Diagnostics{},
 	},
 	"GET /v1/quotas/{account}": {
 		summary: "What is on an account by the policy in force.", answer: evaluate.AccountStatus{},
 	},
 	"PUT /v1/quotas/{account}": {
 		summary: "Give an account a limit of its own for this period, or null for that of the policy.",
-		body:    quotaBody{}, required: []string{"limit"}, answer: evaluate.AccountStatus{},
+		body:    apiclient.QuotaBody{}, required: []string{"limit"}, answer: evaluate.AccountStatus{},
 	},
 	"POST /v1/quotas/{account}/adjust": {
 		summary: "Give to an account in this period, or take from it.",
-		body:    adjustBody{}, required: []string{"delta", "why"}, answer: evaluate.AccountStatus{},
+		body:    apiclient.AdjustBody{}, required: []string{"delta", "why"}, answer: evaluate.AccountStatus{},
 	},
 	"GET /v1/quotas/{account}/history": {
-		summary: "What happened on an account, oldest first.", answer: EntryList{},
+		summary: "What happened on an account, oldest first.", answer: apiclient.EntryList{},
 		query: []object{parameter("since", "A time, or a duration back from now, as 24h; 31 days when not given.")},
 	},
 	"POST /v1/usage": {
@@ -161,7 +162,7 @@ var operations = map[string]operation{
 		summary: "A copy of everything that is stored, at one moment; see pullprint restore.",
 		done:    "A file that ends early has no valid checksum.",
 	},
-	"GET /v1/people/{user}":         {summary: "Whom a name stands for.", answer: PersonFound{}},
+	"GET /v1/people/{user}":         {summary: "Whom a name stands for.", answer: apiclient.PersonFound{}},
 	"POST /v1/people/{user}/export": {summary: "Everything that is known about a person.", answer: privacy.Person{}},
 	"POST /v1/people/{user}/erase": {
 		summary: "Erase a person. What was spent in the periods that run stays until they are over, unless told otherwise.",
@@ -169,52 +170,52 @@ var operations = map[string]operation{
 	},
 	"POST /v1/people/{user}/end-sessions": {
 		summary: "End all sessions of a person who signed in with Entra, at every browser. The note is in the audit.",
-		body:    endSessionsBody{}, answer: SessionsEnded{},
+		body:    apiclient.EndSessionsBody{}, answer: apiclient.SessionsEnded{},
 	},
 }
 
 // componentNames are the types that the file has once, by the names that generated clients know.
 var componentNames = map[reflect.Type]string{
-	reflect.TypeFor[Problem]():                "Problem",
-	reflect.TypeFor[release.Reason]():         "Reason",
-	reflect.TypeFor[release.Released]():       "Released",
-	reflect.TypeFor[release.Refused]():        "Refused",
-	reflect.TypeFor[release.Outcome]():        "Outcome",
-	reflect.TypeFor[JobEntry]():               "JobEntry",
-	reflect.TypeFor[JobList]():                "JobList",
-	reflect.TypeFor[decision.Answer]():        "Answer",
-	reflect.TypeFor[decision.Input]():         "Input",
-	reflect.TypeFor[decision.Decision]():      "Decision",
-	reflect.TypeFor[job.Record]():             "Record",
-	reflect.TypeFor[Event]():                  "Event",
-	reflect.TypeFor[JobDetail]():              "JobDetail",
-	reflect.TypeFor[badge.Badge]():            "Badge",
-	reflect.TypeFor[BadgeList]():              "BadgeList",
-	reflect.TypeFor[CodeIssued]():             "CodeIssued",
-	reflect.TypeFor[Imported]():               "Imported",
-	reflect.TypeFor[delegation.Delegation]():  "Delegation",
-	reflect.TypeFor[DelegationList]():         "DelegationList",
-	reflect.TypeFor[DeviceList]():             "DeviceList",
-	reflect.TypeFor[DecisionList]():           "DecisionList",
-	reflect.TypeFor[DeadList]():               "DeadList",
-	reflect.TypeFor[ActionList]():             "ActionList",
-	reflect.TypeFor[decision.Shadow]():        "Shadow",
-	reflect.TypeFor[decision.Settings]():      "Settings",
-	reflect.TypeFor[decision.Unknown]():       "Unknown",
-	reflect.TypeFor[decision.Pages]():         "Pages",
-	reflect.TypeFor[decision.Account]():       "Account",
-	reflect.TypeFor[evaluate.Balance]():       "Balance",
-	reflect.TypeFor[evaluate.AccountStatus](): "Standing",
-	reflect.TypeFor[quota.Entry]():            "LedgerEntry",
-	reflect.TypeFor[EntryList]():              "EntryList",
-	reflect.TypeFor[sweep.UsageDay]():         "UsageDay",
-	reflect.TypeFor[Diagnostics]():            "Diagnosis",
-	reflect.TypeFor[store.StreamState]():      "StreamState",
-	reflect.TypeFor[privacy.Person]():         "Person",
-	reflect.TypeFor[PersonFound]():            "PersonFound",
-	reflect.TypeFor[privacy.Erased]():         "Erased",
-	reflect.TypeFor[job.Charge]():             "Charge",
-	reflect.TypeFor[job.Paper]():              "Paper",
+	reflect.TypeFor[apiclient.Problem]():        "Problem",
+	reflect.TypeFor[release.Reason]():           "Reason",
+	reflect.TypeFor[release.Released]():         "Released",
+	reflect.TypeFor[release.Refused]():          "Refused",
+	reflect.TypeFor[release.Outcome]():          "Outcome",
+	reflect.TypeFor[apiclient.JobEntry]():       "JobEntry",
+	reflect.TypeFor[apiclient.JobList]():        "JobList",
+	reflect.TypeFor[decision.Answer]():          "Answer",
+	reflect.TypeFor[decision.Input]():           "Input",
+	reflect.TypeFor[decision.Decision]():        "Decision",
+	reflect.TypeFor[job.Record]():               "Record",
+	reflect.TypeFor[apiclient.Event]():          "Event",
+	reflect.TypeFor[apiclient.JobDetail]():      "JobDetail",
+	reflect.TypeFor[badge.Badge]():              "Badge",
+	reflect.TypeFor[apiclient.BadgeList]():      "BadgeList",
+	reflect.TypeFor[apiclient.CodeIssued]():     "CodeIssued",
+	reflect.TypeFor[apiclient.Imported]():       "Imported",
+	reflect.TypeFor[delegation.Delegation]():    "Delegation",
+	reflect.TypeFor[apiclient.DelegationList](): "DelegationList",
+	reflect.TypeFor[apiclient.DeviceList]():     "DeviceList",
+	reflect.TypeFor[apiclient.DecisionList]():   "DecisionList",
+	reflect.TypeFor[apiclient.DeadList]():       "DeadList",
+	reflect.TypeFor[apiclient.ActionList]():     "ActionList",
+	reflect.TypeFor[decision.Shadow]():          "Shadow",
+	reflect.TypeFor[decision.Settings]():        "Settings",
+	reflect.TypeFor[decision.Unknown]():         "Unknown",
+	reflect.TypeFor[decision.Pages]():           "Pages",
+	reflect.TypeFor[decision.Account]():         "Account",
+	reflect.TypeFor[evaluate.Balance]():         "Balance",
+	reflect.TypeFor[evaluate.AccountStatus]():   "Standing",
+	reflect.TypeFor[quota.Entry]():              "LedgerEntry",
+	reflect.TypeFor[apiclient.EntryList]():      "EntryList",
+	reflect.TypeFor[sweep.UsageDay]():           "UsageDay",
+	reflect.TypeFor[apiclient.Diagnostics]():    "Diagnosis",
+	reflect.TypeFor[store.StreamState]():        "StreamState",
+	reflect.TypeFor[privacy.Person]():           "Person",
+	reflect.TypeFor[apiclient.PersonFound]():    "PersonFound",
+	reflect.TypeFor[privacy.Erased]():           "Erased",
+	reflect.TypeFor[job.Charge]():               "Charge",
+	reflect.TypeFor[job.Paper]():                "Paper",
 }
 
 // alwaysThere are members that are omitted when they are empty, which they are not here.
@@ -236,7 +237,7 @@ var memberRules = map[string]object{
 	"Decision.point":    {"enum": []string{"arrival", "release"}},
 	"Decision.verdict":  {"enum": []string{"hold", "complete", "redirect", "keep", "abort"}},
 	"Event.kind":        {"enum": []string{"created", "state", "decision", "action"}},
-	"cancelBody.reason": {"maxLength": 300},
+	"CancelBody.reason": {"maxLength": 300},
 	"Paper.state":       {"enum": append([]paper.State{paper.Pending}, paper.Results...)},
 }
 
@@ -343,13 +344,13 @@ var texts = map[string]string{
 	"PersonFound.user":      "The Entra object id.",
 	"Erased.owner":          "Who it was, by Entra object id.",
 	"Erased.rewritten":      "Records of others that do not tell of the person any more.",
-	"tapBody.badge":         "What the reader told.",
-	"cancelBody.reason":     "Told to the owner.",
-	"enrolBody.replace":     "Take it away from whoever has it.",
-	"codeBody.valid_for":    "A duration, as 24h.",
-	"releaseBody.note":      "Why, for the audit.",
-	"revokeBody.note":       "Why, for the audit.",
-	"quotaBody.limit":       "In units.",
+	"TapBody.badge":         "What the reader told.",
+	"CancelBody.reason":     "Told to the owner.",
+	"EnrolBody.replace":     "Take it away from whoever has it.",
+	"CodeBody.valid_for":    "A duration, as 24h.",
+	"ReleaseBody.note":      "Why, for the audit.",
+	"RevokeBody.note":       "Why, for the audit.",
+	"QuotaBody.limit":       "In units.",
 	"Erasure.cancel_held":   "Abort the jobs that wait.",
 	"Erasure.forget_budget": "Also forget what was spent in the periods that run.",
 }

@@ -2,14 +2,10 @@ package admin
 
 import (
 	"context"
-	"errors"
-	"net/http"
-	"net/url"
-	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/directory"
 	"pullprint/connector/privacy"
 )
@@ -51,21 +47,11 @@ func (a *API) newOwnerName(ctx context.Context, owner, name string) (checked, wa
 	return checked, warning, err
 }
 
-// PersonFound is the answer to GET /v1/people/{user}.
-type PersonFound struct {
-	// User is the Entra object id.
-	User string `json:"user"`
-}
-
 // findPerson answers with the object id of the person that a name stands for.
 func (a *API) findPerson(r *request) (any, error) {
 	id, err := a.People.Resolve(r.Context(), r.PathValue("user"))
-	return PersonFound{id}, err
+	return apiclient.PersonFound{User: id}, err
 }
-
-// peopleWithin is how long an export or an erasure may take: all that is stored is read, and
-// thousands of held jobs may have to be aborted at Graph, one after the other.
-const peopleWithin = 30 * time.Minute
 
 // exportPerson answers with everything that is known about a person.
 func (a *API) exportPerson(r *request) (any, error) {
@@ -76,7 +62,7 @@ func (a *API) exportPerson(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Owner: id}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: id}); err != nil {
 		return nil, err
 	}
 	return a.People.Export(r.Context(), id)
@@ -88,7 +74,7 @@ func (a *API) erasePerson(r *request) (any, error) {
 	if err := r.decode(&how); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{}); err != nil {
 		return nil, err
 	}
 	how.Actor = r.caller.Name
@@ -98,32 +84,4 @@ func (a *API) erasePerson(r *request) (any, error) {
 		a.Forget(done.Owner)
 	}
 	return done, err
-}
-
-func personPath(user string) string { return "/v1/people/" + url.PathEscape(user) }
-
-// FindPerson is the object id of the person that an object id or a user name stands for.
-func (c *Client) FindPerson(ctx context.Context, user string) (id string, err error) {
-	var out PersonFound
-	err = c.call(ctx, http.MethodGet, personPath(user), nil, &out)
-	var p *Problem
-	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
-		return "", c.older(ctx, "GET /v1/people/{user}")
-	}
-	return out.User, err
-}
-
-// ExportPerson collects everything that is known about a person, by object id or
-// user principal name.
-func (c *Client) ExportPerson(ctx context.Context, user string) (out privacy.Person, err error) {
-	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/export", nil, &out)
-	return out, err
-}
-
-// ErasePerson erases a person.
-func (c *Client) ErasePerson(
-	ctx context.Context, user string, how privacy.Erasure,
-) (out privacy.Erased, err error) {
-	err = c.withTimeout(peopleWithin).call(ctx, http.MethodPost, personPath(user)+"/erase", how, &out)
-	return out, err
 }

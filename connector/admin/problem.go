@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/directory"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
@@ -20,57 +21,40 @@ import (
 	"pullprint/policy/quota"
 )
 
-// Problem is the body of every answer that is not a success (RFC 9457).
-type Problem struct {
-	// Type names the kind of problem, as urn:pullprint:problem:no-such-job.
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	// Detail says what is wrong with this request, and what to do next.
-	Detail string `json:"detail,omitempty"`
-	// Errors are the mistakes of a file, row by row.
-	Errors []*badge.RowError `json:"errors,omitempty"`
-
-	retryAfter time.Duration
+func failure(status int, kind, title, detail string) *apiclient.Problem {
+	return &apiclient.Problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
 }
 
-// Error implements error.
-func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
-
-func failure(status int, kind, title, detail string) *Problem {
-	return &Problem{Type: "urn:pullprint:problem:" + kind, Title: title, Status: status, Detail: detail}
-}
-
-// after sets when the client may try again.
-func (p *Problem) after(d time.Duration) *Problem {
-	p.retryAfter = d
+// retryIn is a problem that tells the client when to try again.
+func retryIn(d time.Duration, p *apiclient.Problem) *apiclient.Problem {
+	p.RetryAfter = d
 	return p
 }
 
-func badRequest(format string, args ...any) *Problem {
+func badRequest(format string, args ...any) *apiclient.Problem {
 	return failure(http.StatusBadRequest, "bad-request", "The request can't be read", fmt.Sprintf(format, args...))
 }
 
 // ProblemOf is the answer for an error. The cause of an internal error is not in the answer:
 // it is to be logged, unless whoever asked has ended it.
-func ProblemOf(err error) (p *Problem, logged bool) {
+func ProblemOf(err error) (p *apiclient.Problem, logged bool) {
 	p = problemOf(err)
-	if own, ok := errors.AsType[*Problem](err); ok && own == p {
+	if own, ok := errors.AsType[*apiclient.Problem](err); ok && own == p {
 		return p, false
 	}
 	return p, p.Status == http.StatusServiceUnavailable && !errors.Is(err, context.Canceled)
 }
 
-func problemOf(err error) *Problem {
-	var p *Problem
+func problemOf(err error) *apiclient.Problem {
+	var p *apiclient.Problem
 	var locked *tap.LockedError
 	var rows badge.ImportError
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &locked):
-		return failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked",
-			"Too many unknown badges were shown; it opens again by itself.").after(time.Until(locked.Until))
+		return retryIn(time.Until(locked.Until), failure(http.StatusTooManyRequests, "reader-locked", "The reader is locked",
+			"Too many unknown badges were shown; it opens again by itself."))
 	case errors.As(err, &rows):
 		p = failure(http.StatusUnprocessableEntity, "bad-rows", "The file has mistakes; nothing was stored",
 			"Correct the lines and send the whole file again.")
@@ -81,12 +65,11 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	if errors.Is(err, store.ErrUnavailable) {
-		return failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
-			"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it.").
-			after(tryAgainAfter)
+		return retryIn(tryAgainAfter, failure(http.StatusServiceUnavailable, "store-unavailable", "The store does not answer",
+			"Nothing is lost: jobs stay held. It comes back by itself once the store does; /readyz says what is wrong with it."))
 	}
-	return failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",
-		"Try again in a few seconds; the log of the service says why.").after(tryAgainAfter)
+	return retryIn(tryAgainAfter, failure(http.StatusServiceUnavailable, "unavailable", "It can't be done at the moment",
+		"Try again in a few seconds; the log of the service says why."))
 }
 
 // tryAgainAfter is when a client is asked to try again after the store or Entra did not
@@ -94,7 +77,7 @@ func problemOf(err error) *Problem {
 const tryAgainAfter = 5 * time.Second
 
 // sentinel is the answer for an error that means one thing; nil for others.
-func sentinel(err error) *Problem {
+func sentinel(err error) *apiclient.Problem {
 	// rest is the error without the sentinel, which the title says already.
 	rest := func(of error) string { return strings.TrimPrefix(err.Error(), of.Error()+": ") }
 	switch {
@@ -112,8 +95,8 @@ func sentinel(err error) *Problem {
 	case errors.Is(err, directory.ErrDirectory):
 		return failure(http.StatusServiceUnavailable, "no-directory", "The user name can't be looked up", err.Error())
 	case errors.Is(err, tap.ErrNumberDirectory):
-		return failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra",
-			err.Error()).after(tryAgainAfter)
+		return retryIn(tryAgainAfter, failure(http.StatusServiceUnavailable, "no-directory", "The badge can't be looked up in Entra",
+			err.Error()))
 	case errors.Is(err, privacy.ErrLeft):
 		return failure(http.StatusConflict, "left-over", "Not everything could be erased", err.Error())
 	case errors.Is(err, privacy.ErrUnfinished):
@@ -136,13 +119,13 @@ func sentinel(err error) *Problem {
 	return nil
 }
 
-func writeProblem(rw http.ResponseWriter, p *Problem) {
+func writeProblem(rw http.ResponseWriter, p *apiclient.Problem) {
 	rw.Header().Set("Content-Type", "application/problem+json")
 	switch {
 	case p.Status == http.StatusUnauthorized:
 		rw.Header().Set("WWW-Authenticate", `Bearer realm="pullprint"`)
-	case p.retryAfter > 0:
-		rw.Header().Set("Retry-After", strconv.Itoa(int((p.retryAfter+time.Second-1)/time.Second)))
+	case p.RetryAfter > 0:
+		rw.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
 	}
 	rw.WriteHeader(p.Status)
 	_ = json.NewEncoder(rw).Encode(p) // the caller may have gone

@@ -52,7 +52,7 @@ func TestProblems(t *testing.T) {
 	} {
 		p, logged := ProblemOf(fmt.Errorf("%w", c.err))
 		if p.Status != c.status || p.Type != "urn:pullprint:problem:"+c.kind || logged != c.logged ||
-			(p.retryAfter > 0) != c.retry || p.Title == "" || p.Detail == "" {
+			(p.RetryAfter > 0) != c.retry || p.Title == "" || p.Detail == "" {
 			t.Errorf("%v: %+v, logged %t", c.err, p, logged)
 		}
 		if (c.kind == "unavailable" || c.kind == "store-unavailable") && strings.Contains(p.Detail, c.err.Error()) {

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/sweep"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -23,15 +24,6 @@ type Ledger interface {
 // History reads what happened on accounts; *bus.Bus is one.
 type History interface {
 	LedgerSince(ctx context.Context, account string, since time.Time, fn func(body []byte) error) error
-}
-
-// EntryList is the answer to GET /v1/quotas/{account}/history: oldest first.
-type EntryList struct {
-	Entries []quota.Entry `json:"entries"`
-	// Complete is false when there are more than could be read.
-	Complete bool `json:"complete"`
-	// Queues are the names of the queues of the jobs in Entries, by the printer id.
-	Queues map[string]string `json:"queues,omitempty"`
 }
 
 // maxEntries bounds a history: more than a person prints in a month, at some 300 bytes
@@ -63,13 +55,6 @@ func (a *API) showQuota(r *request) (any, error) {
 	return a.Evaluator.AccountStatus(r.Context(), acc)
 }
 
-// quotaBody is the body of PUT /v1/quotas/{account}: an own limit for this
-// period, null for that of the policy.
-type quotaBody struct {
-	Limit *quota.Amount `json:"limit"`
-	Why   string        `json:"why"`
-}
-
 func (a *API) putQuota(r *request) (any, error) {
 	acc, err := accountOf(r, a.newOwnerID)
 	if err != nil {
@@ -95,7 +80,7 @@ func (a *API) putQuota(r *request) (any, error) {
 	if err := checkLine("why", in.Why); err != nil {
 		return nil, err
 	}
-	about := Action{Account: acc.Key(), Note: in.Why}
+	about := apiclient.Action{Account: acc.Key(), Note: in.Why}
 	if err := r.audit(r.Context(), about); err != nil {
 		return nil, err
 	}
@@ -113,19 +98,12 @@ func checkLine(member, text string) error {
 	return nil
 }
 
-// adjustBody is the body of POST /v1/quotas/{account}/adjust.
-type adjustBody struct {
-	// Delta is given, or taken when it is negative, in units.
-	Delta quota.Amount `json:"delta"`
-	Why   string       `json:"why"`
-}
-
 func (a *API) adjustQuota(r *request) (any, error) {
 	acc, err := accountOf(r, a.newOwnerID)
 	if err != nil {
 		return nil, err
 	}
-	var in adjustBody
+	var in apiclient.AdjustBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -138,7 +116,7 @@ func (a *API) adjustQuota(r *request) (any, error) {
 	if err := checkLine("why", in.Why); err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), Action{Account: acc.Key(), Note: in.Why}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Account: acc.Key(), Note: in.Why}); err != nil {
 		return nil, err
 	}
 	if err := a.Ledger.Adjust(r.Context(), acc, in.Delta, quota.Note{By: r.caller.Name, Why: in.Why, At: time.Now()}); err != nil {
@@ -162,7 +140,7 @@ func (a *API) quotaHistory(r *request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listWithin)
 	defer cancel()
-	out := EntryList{Entries: []quota.Entry{}, Complete: true}
+	out := apiclient.EntryList{Entries: []quota.Entry{}, Complete: true}
 	err = a.History.LedgerSince(ctx, acc.Key(), since, func(body []byte) error {
 		if len(out.Entries) == maxEntries {
 			out.Complete = false
@@ -194,7 +172,7 @@ func (a *API) tellUsage(r *request) (any, error) {
 	if in.Graph < 0 || in.Pullprint < 0 {
 		return nil, badRequest("graph_pages and pullprint_pages must not be negative")
 	}
-	if err := r.audit(r.Context(), Action{Note: in.Date}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Note: in.Date}); err != nil {
 		return nil, err
 	}
 	a.TellUsage(in, time.Now())

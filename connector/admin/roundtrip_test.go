@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/delegation"
 	"pullprint/policy/badge"
@@ -19,12 +20,12 @@ import (
 )
 
 // newServed serves an API and returns a client with a token.
-func newServed(t *testing.T, d Deps, who string) *Client {
+func newServed(t *testing.T, d Deps, who string) *apiclient.Client {
 	t.Helper()
 	d.Logger, d.Tokens = zap.NewNop(), newTokens(t)
 	srv := httptest.NewServer(NewAPI(d))
 	t.Cleanup(srv.Close)
-	return NewClient(srv.URL, testTokens[who])
+	return apiclient.New(srv.URL, testTokens[who])
 }
 
 // newBadges is a registry over a store.
@@ -105,12 +106,12 @@ func TestDelegationsByClient(t *testing.T) {
 	if err != nil || made.Owner != someone || made.To != another || made.By != "helpdesk" || !made.Expires.Equal(until) {
 		t.Fatalf("%+v, %v", made, err)
 	}
-	for _, f := range []DelegationFilter{{}, {Owner: strings.ToUpper(someone)}, {To: another}, {someone, another}} {
+	for _, f := range []apiclient.DelegationFilter{{}, {Owner: strings.ToUpper(someone)}, {To: another}, {Owner: someone, To: another}} {
 		if list, err := c.Delegations(ctx, f); err != nil || len(list) != 1 {
 			t.Errorf("%+v: %v, %v", f, list, err)
 		}
 	}
-	for _, f := range []DelegationFilter{{Owner: another}, {To: someone}, {another, someone}} {
+	for _, f := range []apiclient.DelegationFilter{{Owner: another}, {To: someone}, {Owner: another, To: someone}} {
 		if list, err := c.Delegations(ctx, f); err != nil || len(list) != 0 {
 			t.Errorf("%+v: %v, %v", f, list, err)
 		}
@@ -200,15 +201,15 @@ func TestClientErrors(t *testing.T) {
 		}
 		_, _ = io.WriteString(rw, "<html>")
 	}))
-	_, err = NewClient(other.URL, "token").Quota(ctx, quota.Account{Kind: quota.User, Name: someone}.Key())
+	_, err = apiclient.New(other.URL, "token").Quota(ctx, quota.Account{Kind: quota.User, Name: someone}.Key())
 	says(t, "a page", err, "is the address right?")
-	_, err = NewClient(other.URL, "token").Dead(ctx, "1h")
+	_, err = apiclient.New(other.URL, "token").Dead(ctx, "1h")
 	says(t, "no such page", err, "is the address right?")
 	other.Close()
-	_, err = NewClient(other.URL, "token").Dead(ctx, "1h")
+	_, err = apiclient.New(other.URL, "token").Dead(ctx, "1h")
 	says(t, "nobody there", err, "is it running, and is admin.listen that address?")
 	gone, cancel := context.WithCancelCause(ctx)
 	cancel(errors.New("interrupted"))
-	_, err = NewClient(other.URL, "token").Dead(gone, "1h")
+	_, err = apiclient.New(other.URL, "token").Dead(gone, "1h")
 	says(t, "interrupted", err, "interrupted")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/delegation"
 	"pullprint/connector/privacy"
 )
@@ -20,7 +21,7 @@ const (
 // Lend lets another person release the jobs of owner, who asks for it, until a time. The errors are those of
 // delegation.Store.Put.
 func (a *API) Lend(ctx context.Context, owner, to string, until time.Time) error {
-	if err := a.StoreAction(ctx, Action{Action: actionDelegate, Actor: owner, Owner: owner, To: to}); err != nil {
+	if err := a.StoreAction(ctx, apiclient.Action{Action: actionDelegate, Actor: owner, Owner: owner, To: to}); err != nil {
 		return err
 	}
 	return a.Delegations.Put(ctx, delegation.Delegation{Owner: owner, To: to, Expires: until, Since: time.Now(), By: owner})
@@ -33,7 +34,7 @@ func (a *API) EndLending(ctx context.Context, owner, to string) error {
 	if err != nil || !slices.ContainsFunc(by, func(d delegation.Delegation) bool { return d.To == to }) {
 		return err
 	}
-	if err := a.StoreAction(ctx, Action{Action: actionUndelegate, Actor: owner, Owner: owner, To: to}); err != nil {
+	if err := a.StoreAction(ctx, apiclient.Action{Action: actionUndelegate, Actor: owner, Owner: owner, To: to}); err != nil {
 		return err
 	}
 	_, err = a.Delegations.Remove(ctx, owner, to)
@@ -43,7 +44,7 @@ func (a *API) EndLending(ctx context.Context, owner, to string) error {
 // ExportOwn collects what is known about a person, who asks for it. It ends with privacy.ErrTooLarge when
 // that is more than most bytes.
 func (a *API) ExportOwn(ctx context.Context, person string, most int) (privacy.Person, error) {
-	if err := a.StoreAction(ctx, Action{Action: actionExport, Actor: person, Owner: person}); err != nil {
+	if err := a.StoreAction(ctx, apiclient.Action{Action: actionExport, Actor: person, Owner: person}); err != nil {
 		return privacy.Person{}, err
 	}
 	return a.People.ExportUpTo(ctx, person, most)

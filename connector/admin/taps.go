@@ -9,18 +9,13 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 )
 
-// tapBody is the body of POST /v1/taps.
-type tapBody struct {
-	Device string `json:"device"`
-	Badge  string `json:"badge"`
-}
-
 func (a *API) tap(r *request) (any, error) {
-	var in tapBody
+	var in apiclient.TapBody
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
@@ -29,7 +24,7 @@ func (a *API) tap(r *request) (any, error) {
 
 // tapped carries out a tap over HTTP or NATS. It goes on when ctx ends: the jobs may be on
 // their way to the printer.
-func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (release.Outcome, error) {
+func (a *API) tapped(ctx context.Context, caller access.Caller, in apiclient.TapBody) (release.Outcome, error) {
 	if a.Taps == nil {
 		return release.Outcome{}, ErrNoBadges
 	}
@@ -56,7 +51,7 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in tapBody) (rel
 		return a.Taps.Tap(ctx, in.Device, in.Badge, "")
 	}
 	// A token that may show any badge at any device is audited, as for any other release.
-	if err := a.StoreAction(ctx, Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
+	if err := a.StoreAction(ctx, apiclient.Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return release.Outcome{}, err
 	}
 	return a.Taps.Tap(ctx, in.Device, in.Badge, caller.Name)
@@ -87,7 +82,7 @@ func (a *API) AnswerTap(ctx context.Context, t store.TapRequest) store.TapReply 
 // busBody is the body of a tap over NATS. A message of MQTT has no headers: its token
 // stands in the body.
 type busBody struct {
-	tapBody
+	apiclient.TapBody
 	Token string `json:"token"`
 }
 
@@ -118,5 +113,5 @@ func (a *API) answerTap(ctx context.Context, t store.TapRequest) (release.Outcom
 		return release.Outcome{}, badRequest("device is not the one of the subject")
 	}
 	in.Device = t.Device
-	return a.tapped(ctx, caller, in.tapBody)
+	return a.tapped(ctx, caller, in.TapBody)
 }

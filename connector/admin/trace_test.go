@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
 	"pullprint/trigger/graph"
@@ -74,7 +75,7 @@ func TestTrace(t *testing.T) {
 			{tapped.Add(long), decision.Decision{Ref: ours, At: tapped, Verdict: "never read"}},
 		},
 		actions: []storedRecord{
-			{tapped, Action{Ref: ours, At: tapped, Action: "release", Actor: "helpdesk"}}, {tapped, Action{Ref: other}},
+			{tapped, apiclient.Action{Ref: ours, At: tapped, Action: "release", Actor: "helpdesk"}}, {tapped, apiclient.Action{Ref: other}},
 		},
 	}
 	a := &API{Deps: Deps{Audit: audit}}

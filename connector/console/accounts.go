@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/evaluate"
 	"pullprint/policy/quota"
 )
@@ -78,7 +78,7 @@ func (p *Pages) showAccount(rw http.ResponseWriter, req *http.Request, c access.
 	data := accountPage{Path: path, Admin: c.May(access.RoleAdmin), Done: doneTo[req.URL.Query().Get("done")]}
 	var err error
 	if data.AccountStatus, err = p.API(c).Quota(req.Context(), key); err == nil {
-		var history admin.EntryList
+		var history apiclient.EntryList
 		history, err = p.API(c).QuotaHistory(req.Context(), key, time.Now().Add(-historySpan))
 		data.History = history.Entries[max(0, len(history.Entries)-historyRows):]
 		slices.Reverse(data.History)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -24,7 +25,7 @@ var (
 type auditPage struct {
 	Since   string
 	Spans   []string
-	Actions []admin.Action
+	Actions []apiclient.Action
 	// Later leads to what was asked for after what is listed, if anything.
 	Later string
 	Names view.Names

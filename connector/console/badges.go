@@ -4,13 +4,13 @@ import (
 	"net/http"
 	"net/url"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 )
 
 // badgesPage is a page of badges, in the order in which they last changed.
 type badgesPage struct {
-	admin.BadgeList
+	apiclient.BadgeList
 	// More leads to the next page.
 	More  string
 	Names view.Names

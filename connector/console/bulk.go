@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
@@ -71,7 +71,7 @@ func (p *Pages) bulk(rw http.ResponseWriter, req *http.Request) {
 }
 
 // releaseFor releases a job at a device in the name of its owner.
-func releaseFor(ctx context.Context, api *admin.Client, ref graph.Ref, device, reason string) (string, error) {
+func releaseFor(ctx context.Context, api *apiclient.Client, ref graph.Ref, device, reason string) (string, error) {
 	out, err := api.Release(ctx, ref, device, nil, reason)
 	if err != nil {
 		return "", err

@@ -11,6 +11,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/index"
@@ -49,7 +50,7 @@ type consolePage struct {
 
 // deviceLine is a device with where it stands.
 type deviceLine struct {
-	admin.DeviceEntry
+	apiclient.DeviceEntry
 	Location string
 }
 
@@ -71,7 +72,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		data.Filter.State = string(job.Held)
 	}
 	data.States = admin.States
-	jobs, wrong := p.filtered(req.Context(), c, q, admin.JobFilter{
+	jobs, wrong := p.filtered(req.Context(), c, q, apiclient.JobFilter{
 		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
 	})
 	data.Jobs = jobs
@@ -107,7 +108,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 }
 
 // filtered are the jobs that the console lists: none when the filter is wrong, with the reason.
-func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f admin.JobFilter) (list jobsPage, wrong string) {
+func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f apiclient.JobFilter) (list jobsPage, wrong string) {
 	_, err := admin.Query(q, "owner", "queue", "state", "live", "cursor")
 	if err == nil {
 		list, err = p.jobsOf(ctx, c, f, q.Get("cursor"))

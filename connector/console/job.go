@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
@@ -21,7 +22,7 @@ import (
 
 // jobPage is a job with its trace.
 type jobPage struct {
-	admin.JobDetail
+	apiclient.JobDetail
 	Devices []string
 	// Quote is what a held job would cost, Balances what is left of those who pay.
 	Quote    release.Quote
@@ -55,7 +56,7 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Call
 }
 
 // peopleOf are who may be a person on the page of a job.
-func peopleOf(d *admin.JobDetail) []string {
+func peopleOf(d *apiclient.JobDetail) []string {
 	ids := append([]string{d.Job.Owner}, d.Job.Decision.Accounts...)
 	for i := range d.Trace {
 		ids = append(ids, d.Trace[i].Actor)
@@ -121,7 +122,7 @@ func (p *Pages) act(
 		p.Site.Fail(rw, err)
 		return
 	}
-	about := admin.Action{
+	about := apiclient.Action{
 		Action: action, Actor: c.Name, Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device"),
 	}
 	if err := p.Jobs.StoreAction(req.Context(), about); err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
@@ -43,11 +43,11 @@ func (g *namingGraph) Language(context.Context, string) (string, error) { return
 // listedJobs are some jobs of some owners.
 type listedJobs struct {
 	noJobs
-	list []admin.JobEntry
+	list []apiclient.JobEntry
 }
 
-func (l *listedJobs) ListPage(context.Context, string, admin.JobFilter, string, int) (admin.JobList, error) {
-	return admin.JobList{Jobs: l.list}, nil
+func (l *listedJobs) ListPage(context.Context, string, apiclient.JobFilter, string, int) (apiclient.JobList, error) {
+	return apiclient.JobList{Jobs: l.list}, nil
 }
 
 // The console lists owners by their names, for who may act on jobs and while the directory answers;
@@ -62,10 +62,10 @@ func TestConsoleNames(t *testing.T) {
 		g := &namingGraph{down: c.down}
 		p := newPages(t, func(o *testParts) {
 			o.view.Graph = g
-			o.jobs = &listedJobs{list: []admin.JobEntry{{Owner: annaID, HoldUntil: kept}, {Owner: annaID}, {Owner: ""}}}
+			o.jobs = &listedJobs{list: []apiclient.JobEntry{{Owner: annaID, HoldUntil: kept}, {Owner: annaID}, {Owner: ""}}}
 		})
 		p.Devices = []printer.Device{{ID: "west", Location: "HQ, 2nd floor"}, {ID: "east"}}
-		p.DeviceEntries = func() []admin.DeviceEntry { return []admin.DeviceEntry{{ID: "east"}, {ID: "west"}} }
+		p.DeviceEntries = func() []apiclient.DeviceEntry { return []apiclient.DeviceEntry{{ID: "east"}, {ID: "west"}} }
 		cookies := send(p, "/login", "same-origin", url.Values{"token": {testTokens[c.who]}}).Result().Cookies()
 		req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
 		req.AddCookie(cookies[0])
@@ -93,14 +93,14 @@ func TestConsoleNames(t *testing.T) {
 func jobOfAnna(who view.Names) jobPage {
 	at := time.Date(2026, 7, 1, 22, 30, 15, 0, time.UTC)
 	text, remedy := "This job costs 60 pages, and you have 49 pages left until Friday.", "Print fewer pages."
-	return jobPage{Names: who, JobDetail: admin.JobDetail{
+	return jobPage{Names: who, JobDetail: apiclient.JobDetail{
 		Job: job.Record{
 			Owner: annaID, State: job.Aborted, Created: at, HoldUntil: at,
 			Decision: decision.Decision{
 				Reason: reasons.QuotaExhausted, Text: text, Remedy: remedy, Accounts: []string{annaID, "center.lab"},
 			},
 		},
-		Trace: []admin.Event{
+		Trace: []apiclient.Event{
 			{At: at, Kind: "action", Note: "cancel", Actor: bertID},
 			{At: at, Kind: "action", Note: "release", Actor: "helpdesk"},
 			{At: at, Kind: "decision", Asked: decision.AskedBySignIn, Actor: bertID, Reason: reasons.QuotaExhausted, Text: text},

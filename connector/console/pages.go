@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
@@ -49,11 +49,11 @@ var files embed.FS
 // is one.
 type Jobs interface {
 	// ListPage is a page of those that fit, behind a cursor; in an error the owner is called by field.
-	ListPage(ctx context.Context, field string, f admin.JobFilter, cursor string, limit int) (admin.JobList, error)
+	ListPage(ctx context.Context, field string, f apiclient.JobFilter, cursor string, limit int) (apiclient.JobList, error)
 	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
-	Job(ctx context.Context, ref graph.Ref) (admin.JobDetail, error)
+	Job(ctx context.Context, ref graph.Ref) (apiclient.JobDetail, error)
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
-	StoreAction(ctx context.Context, about admin.Action) error
+	StoreAction(ctx context.Context, about apiclient.Action) error
 }
 
 // Deps are the dependencies of the pages.
@@ -67,7 +67,7 @@ type Deps struct {
 	At      *at.Pages
 
 	// API does what a caller asks for beyond Jobs, in their name.
-	API      func(who access.Caller) *admin.Client
+	API      func(who access.Caller) *apiclient.Client
 	Jobs     Jobs
 	Releaser *release.Releaser
 	// Users and Search find people in Entra; nil without access to it.
@@ -90,7 +90,7 @@ type Deps struct {
 	Queues  []printer.Queue
 	Devices []printer.Device
 	// DeviceEntries are the devices as the API lists them.
-	DeviceEntries func() []admin.DeviceEntry
+	DeviceEntries func() []apiclient.DeviceEntry
 	Logger        *zap.Logger
 }
 
@@ -257,8 +257,8 @@ func (p *Pages) jobList(shown view.Page, jobs jobsPage) jobList {
 	return l
 }
 
-func anyHeld(jobs []admin.JobEntry) bool {
-	return slices.ContainsFunc(jobs, func(e admin.JobEntry) bool { return e.State == job.Held })
+func anyHeld(jobs []apiclient.JobEntry) bool {
+	return slices.ContainsFunc(jobs, func(e apiclient.JobEntry) bool { return e.State == job.Held })
 }
 
 // part is an amount out of another: the unit is written once when both have the same.

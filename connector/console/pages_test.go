@@ -16,6 +16,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
@@ -64,7 +65,7 @@ func newTokens(t *testing.T) *access.Tokens {
 // allJobs are the jobs of the console and of own pages.
 type allJobs interface {
 	Jobs
-	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+	List(ctx context.Context, field string, f apiclient.JobFilter, limit int) (apiclient.JobList, error)
 }
 
 // testParts are what the pages of a test are made of.
@@ -118,12 +119,12 @@ func (o testParts) pages(t *testing.T) *Pages {
 		must(err)
 	}
 	p, err := New(Deps{
-		API: func(who access.Caller) *admin.Client { return admin.ClientOver(noAPI, who) }, Users: o.users,
+		API: func(who access.Caller) *apiclient.Client { return admin.ClientOver(noAPI, who) }, Users: o.users,
 		Policy: policy.Default,
 		Site:   site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: o.jobs, Devices: devices,
 		Logger: log,
 		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
-		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []admin.DeviceEntry { return nil },
+		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []apiclient.DeviceEntry { return nil },
 	})
 	must(err)
 	return p
@@ -163,7 +164,7 @@ type storedActions struct {
 	asked []string
 }
 
-func (s *storedActions) StoreAction(_ context.Context, a admin.Action) error {
+func (s *storedActions) StoreAction(_ context.Context, a apiclient.Action) error {
 	s.asked = append(s.asked, strings.Join([]string{a.Action, a.Actor, a.Device}, " "))
 	return nil
 }
@@ -232,7 +233,7 @@ func TestRefusalsLeadOn(t *testing.T) {
 // noAudit stores no action.
 type noAudit struct{ Jobs }
 
-func (noAudit) StoreAction(context.Context, admin.Action) error { return errors.New("not now") }
+func (noAudit) StoreAction(context.Context, apiclient.Action) error { return errors.New("not now") }
 
 // What a cookie opens: the station of its device, and nothing else.
 func TestStationCookie(t *testing.T) {

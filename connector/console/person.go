@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/directory"
@@ -56,7 +57,7 @@ type personPage struct {
 
 // jobsPage is a page of jobs with their titles, behind which there may be another.
 type jobsPage struct {
-	admin.JobList
+	apiclient.JobList
 	Titles map[graph.Ref]string
 	// More leads to the next page.
 	More string
@@ -103,7 +104,7 @@ func (p *Pages) search(ctx context.Context, c access.Caller, data *peoplePage) (
 }
 
 // errNameTyped is the answer to a name of who may not see those of people.
-var errNameTyped = &admin.Problem{
+var errNameTyped = &apiclient.Problem{
 	Title: "Names of people are not searched with this role", Status: http.StatusForbidden,
 	Detail: "Type the whole user name, as anna@contoso.com, or the Entra object id.",
 }
@@ -143,7 +144,7 @@ func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.C
 	data.Badges = badges.Badges
 	data.Account, err = api.Quota(ctx, id)
 	keep(err)
-	data.Jobs, err = p.jobsOf(ctx, c, admin.JobFilter{Owner: id}, req.URL.Query().Get("cursor"))
+	data.Jobs, err = p.jobsOf(ctx, c, apiclient.JobFilter{Owner: id}, req.URL.Query().Get("cursor"))
 	keep(err)
 	data.Jobs.More = personPath(id) + "?cursor=" + url.QueryEscape(data.Jobs.Next)
 	for _, d := range p.Recent.Newest() {
@@ -176,7 +177,7 @@ func (p *Pages) nameOf(ctx context.Context, c access.Caller, data *personPage) {
 }
 
 // jobsOf is a page of jobs, with their titles for who may see them.
-func (p *Pages) jobsOf(ctx context.Context, c access.Caller, f admin.JobFilter, cursor string) (page jobsPage, err error) {
+func (p *Pages) jobsOf(ctx context.Context, c access.Caller, f apiclient.JobFilter, cursor string) (page jobsPage, err error) {
 	page.JobList, err = p.Jobs.ListPage(ctx, "Owner", f, cursor, jobRows)
 	if err != nil || !c.May(access.RoleOperate) {
 		return page, err

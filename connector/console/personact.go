@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
@@ -21,7 +21,7 @@ var doneTo = map[string]string{
 }
 
 // errNoReason is the answer to an act without a reason.
-var errNoReason = &admin.Problem{
+var errNoReason = &apiclient.Problem{
 	Title: "Nothing was done", Status: http.StatusUnprocessableEntity, Detail: "Write a reason: the audit tells it.",
 }
 
@@ -29,7 +29,7 @@ var errNoReason = &admin.Problem{
 // what failed is told on the person's page.
 func (p *Pages) toPerson(
 	may func(http.ResponseWriter, *http.Request) (access.Caller, bool), done string,
-	do func(ctx context.Context, api *admin.Client, req *http.Request, id, reason string) error,
+	do func(ctx context.Context, api *apiclient.Client, req *http.Request, id, reason string) error,
 ) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
 		c, ok := may(rw, req)
@@ -52,15 +52,15 @@ func (p *Pages) toPerson(
 	}
 }
 
-func revokeBadge(ctx context.Context, api *admin.Client, req *http.Request, _, reason string) error {
+func revokeBadge(ctx context.Context, api *apiclient.Client, req *http.Request, _, reason string) error {
 	_, err := api.Revoke(ctx, badge.Which{ID: req.PostFormValue("badge")}, reason)
 	return err
 }
 
-func adjustAccount(ctx context.Context, api *admin.Client, req *http.Request, id, reason string) error {
+func adjustAccount(ctx context.Context, api *apiclient.Client, req *http.Request, id, reason string) error {
 	delta, err := quota.ParseAmount(strings.TrimSpace(req.PostFormValue("delta")))
 	if err != nil {
-		return &admin.Problem{
+		return &apiclient.Problem{
 			Title: "Nothing was done", Status: http.StatusUnprocessableEntity,
 			Detail: fmt.Sprintf("Write how much is given as a number, as 20, or what is taken, as -5: %v.", err),
 		}
@@ -69,7 +69,7 @@ func adjustAccount(ctx context.Context, api *admin.Client, req *http.Request, id
 	return err
 }
 
-func endSessions(ctx context.Context, api *admin.Client, _ *http.Request, id, reason string) error {
+func endSessions(ctx context.Context, api *apiclient.Client, _ *http.Request, id, reason string) error {
 	_, err := api.EndSessions(ctx, id, reason)
 	return err
 }

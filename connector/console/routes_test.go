@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/trigger/graph"
@@ -20,12 +20,12 @@ type noJobs struct {
 	looked int
 }
 
-func (n *noJobs) ListPage(context.Context, string, admin.JobFilter, string, int) (admin.JobList, error) {
-	return admin.JobList{}, nil
+func (n *noJobs) ListPage(context.Context, string, apiclient.JobFilter, string, int) (apiclient.JobList, error) {
+	return apiclient.JobList{}, nil
 }
 
-func (n *noJobs) List(context.Context, string, admin.JobFilter, int) (admin.JobList, error) {
-	return admin.JobList{}, nil
+func (n *noJobs) List(context.Context, string, apiclient.JobFilter, int) (apiclient.JobList, error) {
+	return apiclient.JobList{}, nil
 }
 
 func (n *noJobs) Record(context.Context, graph.Ref) (job.Record, error) {
@@ -33,9 +33,9 @@ func (n *noJobs) Record(context.Context, graph.Ref) (job.Record, error) {
 	return job.Record{}, release.ErrNoJob
 }
 
-func (n *noJobs) Job(context.Context, graph.Ref) (admin.JobDetail, error) {
+func (n *noJobs) Job(context.Context, graph.Ref) (apiclient.JobDetail, error) {
 	n.looked++
-	return admin.JobDetail{}, release.ErrNoJob
+	return apiclient.JobDetail{}, release.ErrNoJob
 }
 
 // pageMatrix says who may use each page and form; the stations are that of the device

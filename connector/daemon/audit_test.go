@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
 	"pullprint/trigger/racetest"
@@ -103,9 +103,9 @@ func TestImportIsAudited(t *testing.T) {
 }
 
 // actions are what the audit has of an hour.
-func (s *shift) actions() []admin.Action {
+func (s *shift) actions() []apiclient.Action {
 	s.t.Helper()
-	var page admin.ActionList
+	var page apiclient.ActionList
 	if code := s.ask(adminToken, "GET", "/v1/audit?limit=500", "", &page); code != http.StatusOK {
 		s.t.Fatal(code)
 	}
@@ -136,7 +136,7 @@ func TestTapByAnotherToken(t *testing.T) {
 			if c.actor != "" && (len(told) != 1 || told[0].Actor != c.actor || told[0].Device != c.device || told[0].Action != "tap") {
 				t.Errorf("%+v: the audit has %+v", c, told)
 			}
-			var d admin.JobDetail
+			var d apiclient.JobDetail
 			s.ask(adminToken, "GET", "/v1/jobs/"+id.Printer+"/"+id.Job, "", &d)
 			if d.Job.State != job.Released || d.Job.Decision.Actor != c.actor {
 				t.Errorf("%+v: the job is %s by %q", c, d.Job.State, d.Job.Decision.Actor)

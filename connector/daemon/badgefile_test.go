@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
@@ -27,7 +27,7 @@ func TestBadgeFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := time.Now().In(zurich).AddDate(0, 0, 3)
-		var done admin.Imported
+		var done apiclient.Imported
 		file := "badge,owner,expires\n04A21BC310," + teacherID + "," + last.Format(time.DateOnly) + "\n"
 		code := o.ask(adminToken, "POST", "/v1/badges/import", file, &done)
 		if code != http.StatusOK || done.Enrolled != 1 || done.DatesIn != "Europe/Zurich" {

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -75,7 +75,7 @@ func TestConsoleShowsOwnerAndReason(t *testing.T) {
 	b.sees("HQ, 2nd floor")
 	b.narrow("owners")
 	b.picture("owners")
-	if _, err := admin.NewClient(base, adminToken).Enrol(t.Context(), number, badge.Enrolment{Owner: studentID}); err != nil {
+	if _, err := apiclient.New(base, adminToken).Enrol(t.Context(), number, badge.Enrolment{Owner: studentID}); err != nil {
 		t.Fatal(err)
 	}
 	b.consolePictures()

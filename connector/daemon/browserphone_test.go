@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -44,7 +44,7 @@ func (b *browser) onPhone(name string) {
 // linkOf is the path of the link on the sheet of a device.
 func (b *browser) linkOf(device string) string {
 	b.t.Helper()
-	link, err := admin.NewClient(b.base, adminToken).DeviceLink(b.t.Context(), device)
+	link, err := apiclient.New(b.base, adminToken).DeviceLink(b.t.Context(), device)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -96,7 +96,7 @@ unmatched: free
 	if err := errors.Join(adminClient(base).enrol(cardA, studentID), adminClient(base).enrol(cardB, teacherID)); err != nil {
 		t.Fatal(err)
 	}
-	k := &kiosk{newBrowser(t, base), s, admin.NewClient(base, adminToken)}
+	k := &kiosk{newBrowser(t, base), s, apiclient.New(base, adminToken)}
 	if _, err := k.api.Delegate(t.Context(), teacherID, studentID, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

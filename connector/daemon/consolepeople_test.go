@@ -8,15 +8,15 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
 
 // asked are the actions of one kind in the audit.
-func (o *office) asked(action string) (list []admin.Action) {
+func (o *office) asked(action string) (list []apiclient.Action) {
 	o.t.Helper()
-	var out admin.ActionList
+	var out apiclient.ActionList
 	if code := o.ask(adminToken, "GET", "/v1/audit?since=24h", "", &out); code != 200 {
 		o.t.Fatalf("audit: %d", code)
 	}

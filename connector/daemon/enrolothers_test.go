@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
@@ -50,7 +50,7 @@ func TestEnrolOthersNumber(t *testing.T) {
 				t.Errorf("import%s: %d %+v", q, code, p)
 			}
 		}
-		var code admin.CodeIssued
+		var code apiclient.CodeIssued
 		o.ask(adminToken, "POST", "/v1/badges/codes", fmt.Sprintf(`{"owner":%q}`, studentID), &code)
 		c := o.screen()
 		redeem := func(number string) {
@@ -61,7 +61,7 @@ func TestEnrolOthersNumber(t *testing.T) {
 		if c.status != http.StatusConflict {
 			t.Errorf("by a code: %d", c.status)
 		}
-		var list admin.BadgeList
+		var list apiclient.BadgeList
 		if o.ask(adminToken, "GET", "/v1/badges", "", &list); len(list.Badges) != 0 {
 			t.Errorf("enrolled: %+v", list)
 		}
@@ -128,7 +128,7 @@ func TestUnknownOwners(t *testing.T) {
 		if b := o.enrol(teacherID, "04A21BC301"); !strings.Contains(b.Warning, "Entra") {
 			t.Errorf("without Graph: %+v", b)
 		}
-		var done admin.Imported
+		var done apiclient.Imported
 		code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC302,"+teacherID+"\n", &done)
 		if code != http.StatusOK || done.Enrolled != 1 || len(done.Warnings) != 1 {
 			t.Errorf("import without Graph: %d %+v", code, done)

@@ -53,7 +53,7 @@ var connectorOrder = [][]string{
 	{"effect"},
 	{"arrival", "release", "sweep", "notify", "privacy", "selftest"},
 	{"", "tap", "phone"},
-	{"access"},
+	{"access", "admin/apiclient"},
 	{"admin"},
 	{"console/view"},
 	{"console/signin"},

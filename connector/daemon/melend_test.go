@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -70,7 +70,7 @@ func TestLendJobs(t *testing.T) {
 		student.says(text, []string{"may no longer print your jobs"}, []string{"Carl"})
 		_, text = carl.load("/me", nil)
 		carl.says(text, nil, []string{"You may print for"})
-		var audit admin.ActionList
+		var audit apiclient.ActionList
 		s.ask(adminToken, "GET", "/v1/audit", "", &audit)
 		var said []string
 		for _, a := range audit.Actions {

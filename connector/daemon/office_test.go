@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
@@ -400,11 +400,11 @@ func pass(d time.Duration) { time.Sleep(d) }
 type adminClient string
 
 func (base adminClient) enrol(number, owner string) error {
-	_, err := admin.NewClient(string(base), adminToken).Enrol(context.Background(), number, badge.Enrolment{Owner: owner})
+	_, err := apiclient.New(string(base), adminToken).Enrol(context.Background(), number, badge.Enrolment{Owner: owner})
 	return err
 }
 
 func (base adminClient) code(owner string) (string, error) {
-	c, err := admin.NewClient(string(base), adminToken).Code(context.Background(), owner, "", time.Hour)
+	c, err := apiclient.New(string(base), adminToken).Code(context.Background(), owner, "", time.Hour)
 	return c.Code, err
 }

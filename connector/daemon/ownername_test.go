@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
@@ -47,10 +47,10 @@ func TestOwnerNames(t *testing.T) {
 		if code := o.ask(adminToken, "PUT", "/v1/badges", body, &b); code != http.StatusOK || b.UserPrincipalName != "" || b.Warning == "" {
 			t.Errorf("without Graph: %d %+v", code, b)
 		}
-		var done admin.Imported
+		var done apiclient.Imported
 		o.ask(adminToken, "POST", "/v1/badges/import",
 			"badge,owner,user_principal_name\n04A21BC302,"+teacherID+",visitor@contoso.com\n", &done)
-		var list admin.BadgeList
+		var list apiclient.BadgeList
 		o.ask(adminToken, "GET", "/v1/badges", "", &list)
 		for _, b := range list.Badges {
 			if b.UserPrincipalName == "visitor@contoso.com" {

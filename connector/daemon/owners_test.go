@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph/graphtest"
@@ -65,7 +65,7 @@ func TestOwners(t *testing.T) {
 				t.Errorf("adjust %s: %d %+v", user, code, account)
 			}
 		}
-		var done admin.Imported
+		var done apiclient.Imported
 		if code := o.ask(adminToken, "POST", "/v1/badges/import", "badge,owner\n04A21BC310,teacher@contoso.com\n04A21BC311,"+upper+"\n",
 			&done); code != http.StatusOK || done.Enrolled != 2 {
 			t.Errorf("import: %d %+v", code, done)

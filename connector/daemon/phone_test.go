@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -88,7 +88,7 @@ func TestPhoneLinks(t *testing.T) {
 				t.Errorf("a reader renews: %d", code)
 			}
 		}
-		var renewed admin.DeviceLink
+		var renewed apiclient.DeviceLink
 		if code := s.ask(adminToken, http.MethodPost, renew, `{"note":"photographed"}`, &renewed); code != http.StatusOK {
 			t.Fatalf("renew: %d", code)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -53,7 +53,7 @@ func withPhones(t *testing.T) *shift {
 // linkOf is the link on the sheet of a device.
 func (o *office) linkOf(device string) string {
 	o.t.Helper()
-	var out admin.DeviceLink
+	var out apiclient.DeviceLink
 	if code := o.ask(adminToken, http.MethodGet, "/v1/devices/"+device+"/link", "", &out); code != http.StatusOK {
 		o.t.Fatalf("link of %s: %d", device, code)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -35,7 +35,7 @@ const keyEvery = 5 * time.Millisecond
 type kiosk struct {
 	*browser
 	*shift
-	api *admin.Client
+	api *apiclient.Client
 }
 
 // newKiosk sets up a station for the student with card A and the teacher with
@@ -58,7 +58,7 @@ func newKiosk(t *testing.T) *kiosk {
 			t.Fatal(err)
 		}
 	}
-	k := &kiosk{newBrowser(t, base), s, admin.NewClient(base, adminToken)}
+	k := &kiosk{newBrowser(t, base), s, apiclient.New(base, adminToken)}
 	k.open("/station/hq-2-west")
 	k.do("token", chromedp.SendKeys("#token", readerToken+"\r"))
 	k.idle()

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job"
 	"pullprint/connector/release"
@@ -125,9 +125,9 @@ func TestReplicasRelease(t *testing.T) {
 	if ages != len(ids) {
 		t.Errorf("%d ends of a hold were measured, of %d jobs", ages, len(ids))
 	}
-	var mine, other admin.JobDetail
+	var mine, other apiclient.JobDetail
 	path := "/v1/jobs/" + ids[0].Printer + "/" + ids[0].Job
-	for s, d := range map[*shift]*admin.JobDetail{first: &mine, second: &other} {
+	for s, d := range map[*shift]*apiclient.JobDetail{first: &mine, second: &other} {
 		s.await("the record is known", 10*time.Second, func() bool {
 			return s.ask(adminToken, "GET", path, "", d) == http.StatusOK && d.Job.State == job.Released
 		})

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/bus/bustest"
@@ -127,8 +127,8 @@ func (s *shift) backup() []byte {
 	return file
 }
 
-func (s *shift) jobs(state string) []admin.JobEntry {
-	var list admin.JobList
+func (s *shift) jobs(state string) []apiclient.JobEntry {
+	var list apiclient.JobList
 	s.ask(adminToken, "GET", "/v1/jobs?state="+state, "", &list)
 	return list.Jobs
 }

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -74,12 +74,12 @@ func TestSelfEnrol(t *testing.T) {
 		teacher.says(text, []string{"wrong, used already, or has expired"}, nil)
 		c.badge("0077732803")
 		c.sees("Print all 1")
-		var list admin.BadgeList
+		var list apiclient.BadgeList
 		s.ask(adminToken, "GET", "/v1/badges", "", &list)
 		if len(list.Badges) != 1 || list.Badges[0].Owner != studentID || list.Badges[0].By != "self" {
 			t.Errorf("%+v", list)
 		}
-		var actions admin.ActionList
+		var actions apiclient.ActionList
 		s.ask(adminToken, "GET", "/v1/audit", "", &actions)
 		said := false
 		for _, a := range actions.Actions {

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/trigger/graph/graphtest"
 )
@@ -27,7 +27,7 @@ func TestEndSessions(t *testing.T) {
 		desk.signIn(studentID, "/me")
 		teacher.signIn(teacherID, "/me")
 		for range 2 {
-			var done admin.SessionsEnded
+			var done apiclient.SessionsEnded
 			code := s.ask(adminToken, "POST", "/v1/people/student@contoso.com/end-sessions", `{"note":"phone stolen"}`, &done)
 			if code != http.StatusOK || done.User != studentID {
 				t.Fatalf("%d %+v", code, done)

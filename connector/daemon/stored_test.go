@@ -3,7 +3,7 @@ package daemon_test
 import (
 	"testing"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
 	"pullprint/connector/decision"
 	"pullprint/connector/delegation"
@@ -17,7 +17,7 @@ import (
 // storedForms are the exported types that are stored as JSON, by the name of their file. A
 // type that moves to another package changes its line here and nothing else.
 var storedForms = map[string]func() any{
-	"action":       func() any { return new(admin.Action) },
+	"action":       func() any { return new(apiclient.Action) },
 	"badge":        func() any { return new(badge.Badge) },
 	"dead-letter":  func() any { return new(arrival.DeadLetter) },
 	"decision":     func() any { return new(decision.Decision) },

@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/evaluate"
 	"pullprint/trigger/graph/graphtest"
@@ -122,7 +122,7 @@ func TestStoreOfFormat1(t *testing.T) {
 			fmt.Fprintf(&text, "%s\n", when)
 			for _, what := range []string{"released", "refused", "lent", "held", "releasing", "aborting", "unread"} {
 				id := l.named()[what]
-				var detail admin.JobDetail
+				var detail apiclient.JobDetail
 				l.ask(adminToken, "GET", "/v1/jobs/"+id.Printer+"/"+id.Job, "", &detail)
 				job, _ := l.sim.Job(id)
 				fmt.Fprintf(&text, "  %s: %s, at Graph %s\n", what, detail.Job.State, job.State)

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/release"
 	"pullprint/policy/badge"
@@ -100,7 +100,7 @@ func TestTapOverHTTP(t *testing.T) {
 				t.Errorf("job %v printed %d times", id, n)
 			}
 		}
-		var d admin.JobDetail
+		var d apiclient.JobDetail
 		if code := s.ask(adminToken, "GET", "/v1/jobs/"+ids[0].Printer+"/"+ids[0].Job, "", &d); code != http.StatusOK || !d.Complete {
 			t.Fatalf("%d %+v", code, d)
 		}
@@ -352,13 +352,13 @@ func TestJobPages(t *testing.T) {
 		defer s.end()
 		s.hold(7)
 		s.await("in the index", time.Minute, func() bool {
-			var page admin.JobList
+			var page apiclient.JobList
 			return s.ask(adminToken, "GET", "/v1/jobs?state=held", "", &page) == http.StatusOK && len(page.Jobs) == 7
 		})
 		seen := map[graph.Ref]bool{}
 		cursor := ""
 		for range 4 {
-			var page admin.JobList
+			var page apiclient.JobList
 			if code := s.ask(adminToken, "GET", "/v1/jobs?state=held&limit=2&cursor="+cursor, "", &page); code != http.StatusOK {
 				t.Fatal(code)
 			}
@@ -373,7 +373,7 @@ func TestJobPages(t *testing.T) {
 		if len(seen) != 7 || cursor != "" {
 			t.Errorf("%d jobs, then %q", len(seen), cursor)
 		}
-		var page admin.JobList
+		var page apiclient.JobList
 		s.ask(adminToken, "GET", "/v1/jobs?owner="+teacherID, "", &page)
 		if len(page.Jobs) != 0 {
 			t.Errorf("jobs of somebody without: %+v", page)

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/config"
 	"pullprint/connector/daemon"
 	"pullprint/connector/terminal"
@@ -145,7 +145,7 @@ func (b *Bundle) configuration(cfg *config.Config, p *policy.Policy) {
 }
 
 // daemon asks the one that runs, and the journal when it does not answer.
-func (b *Bundle) daemon(ctx context.Context, cfg *config.Config, api *admin.Client) {
+func (b *Bundle) daemon(ctx context.Context, cfg *config.Config, api *apiclient.Client) {
 	why := "admin.listen with admin.token_file lets it be asked"
 	if api != nil {
 		d, err := api.Diagnose(ctx)
@@ -162,7 +162,7 @@ func (b *Bundle) daemon(ctx context.Context, cfg *config.Config, api *admin.Clie
 	b.journal(ctx)
 }
 
-func (b *Bundle) diagnosis(d admin.Diagnostics) {
+func (b *Bundle) diagnosis(d apiclient.Diagnostics) {
 	b.add("metrics.txt", "what /metrics says", []byte(b.scrub.metrics(d.Metrics)))
 	b.add("goroutines.txt", "where the daemon's goroutines are", []byte(codeOnly(d.Stacks)))
 	b.lines("log.jsonl", "the last lines of the daemon's log", d.Lines)

@@ -10,7 +10,7 @@ import (
 	"net"
 	"time"
 
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/config"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
@@ -76,7 +76,7 @@ type Options struct {
 	// Log is a file with lines of the daemon's log; empty to ask the journal.
 	Log string
 	// API is a client of the daemon's API with an administrator's token; nil without one.
-	API *admin.Client
+	API *apiclient.Client
 }
 
 // Run looks at everything that a configuration names. It stops early when ctx ends.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/policy/badge"
 	"pullprint/policy/pin"
 )
@@ -94,7 +94,7 @@ func (p *Pages) enrolBadge(rw http.ResponseWriter, req *http.Request) {
 
 // claim enrols a card for who is signed in; it is audited before.
 func (p *Pages) claim(ctx context.Context, who access.Caller, code string, c badge.Claim) error {
-	about := admin.Action{Action: actionSelfEnrol, Actor: who.Person, Owner: who.Person, Device: c.Device, Badge: c.ID()}
+	about := apiclient.Action{Action: actionSelfEnrol, Actor: who.Person, Owner: who.Person, Device: c.Device, Badge: c.ID()}
 	if err := p.Jobs.StoreAction(ctx, about); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
@@ -168,7 +169,7 @@ func (p *Pages) listOwn(ctx context.Context, data *myPage, person string) error 
 
 // listPast finds the newest jobs of a person that are no longer held.
 func (p *Pages) listPast(ctx context.Context, data *myPage, person string) error {
-	all, err := p.Jobs.List(ctx, "owner", admin.JobFilter{Owner: person}, maxOwn)
+	all, err := p.Jobs.List(ctx, "owner", apiclient.JobFilter{Owner: person}, maxOwn)
 	if err != nil {
 		return err
 	}

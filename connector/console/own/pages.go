@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
@@ -32,10 +32,10 @@ var files embed.FS
 // Jobs lists and ends jobs as the HTTP API does; *admin.API is one.
 type Jobs interface {
 	// List is the first page of those that fit; in an error the owner is called by field.
-	List(ctx context.Context, field string, f admin.JobFilter, limit int) (admin.JobList, error)
+	List(ctx context.Context, field string, f apiclient.JobFilter, limit int) (apiclient.JobList, error)
 	Record(ctx context.Context, ref graph.Ref) (job.Record, error)
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
-	StoreAction(ctx context.Context, about admin.Action) error
+	StoreAction(ctx context.Context, about apiclient.Action) error
 }
 
 // Deps are the dependencies of the pages.

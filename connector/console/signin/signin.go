@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
 	"pullprint/trigger/graph/auth"
@@ -35,7 +35,7 @@ const sessionLife = 8 * time.Hour
 
 // Audit stores what was done; *admin.API is one.
 type Audit interface {
-	StoreAction(ctx context.Context, about admin.Action) error
+	StoreAction(ctx context.Context, about apiclient.Action) error
 }
 
 // Deps are the dependencies of the pages.

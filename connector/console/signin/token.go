@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 )
 
 func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
@@ -38,5 +38,5 @@ func (p *Pages) tokenSignedIn(ctx context.Context, c access.Caller) error {
 	if p.Entra == nil {
 		return nil
 	}
-	return p.Audit.StoreAction(ctx, admin.Action{Action: actionTokenSignIn, Actor: c.Name})
+	return p.Audit.StoreAction(ctx, apiclient.Action{Action: actionTokenSignIn, Actor: c.Name})
 }

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/directory"
 	"pullprint/connector/printer"
@@ -33,7 +33,7 @@ const pagePolicy = view.Policy + "; script-src 'self'; connect-src 'self'"
 // Jobs ends jobs as the HTTP API does, and audits what is asked for; *admin.API is one.
 type Jobs interface {
 	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
-	StoreAction(ctx context.Context, about admin.Action) error
+	StoreAction(ctx context.Context, about apiclient.Action) error
 }
 
 // Deps are the dependencies of the stations. Badges and Taps are nil when no badges are configured.

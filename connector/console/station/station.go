@@ -10,6 +10,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
@@ -151,7 +152,7 @@ func (p *Pages) stationLogin(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if caller.Device == "" {
-		about := admin.Action{Action: actionStation, Actor: caller.Name, Device: device}
+		about := apiclient.Action{Action: actionStation, Actor: caller.Name, Device: device}
 		if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
 			p.notSignedIn(rw, device, err)
 			return

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
@@ -106,7 +106,7 @@ type Named struct{ Name, ID string }
 func (n Names) Of(id string) Named { return Named{n[id], id} }
 
 // Asked is what asked for a decision, in words.
-func (n Names) Asked(e admin.Event) string {
+func (n Names) Asked(e apiclient.Event) string {
 	e.Actor = cmp.Or(n[e.Actor], e.Actor)
 	return e.Why()
 }

@@ -1,4 +1,4 @@
-package admin
+package apiclient
 
 import (
 	"io"
@@ -32,7 +32,7 @@ func TestLargeAnswer(t *testing.T) {
 			_, _ = io.WriteString(w, "{}")
 			_, _ = io.Copy(w, &spaces{maxAnswer - len("{}") + more})
 		}))
-		_, err := NewClient(srv.URL, "token").QuotaHistory(t.Context(), someone, time.Now())
+		_, err := New(srv.URL, "token").QuotaHistory(t.Context(), "center.kiosk", time.Now())
 		srv.Close()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d more: %v", more, err)

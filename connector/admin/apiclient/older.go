@@ -1,4 +1,4 @@
-package admin
+package apiclient
 
 import (
 	"context"
@@ -15,9 +15,12 @@ import (
 // version. A client that receives one talks to an older daemon, because a daemon of its own
 // version knows everything that it sends.
 const (
-	unknownParameter = "unknown parameter; known here: "
-	unknownMember    = "unknown member "
+	UnknownParameter = "unknown parameter; known here: "
+	UnknownMember    = "unknown member "
 )
+
+// NoSuchRoute is the kind of the problem that there is no such address.
+const NoSuchRoute = "no-such-route"
 
 // call sends in (nil: nothing; an io.Reader: CSV) and reads the answer into out. A daemon
 // that knows no limit has no pages, and is asked for the whole list.
@@ -27,9 +30,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if !errors.As(err, &p) || p.Status != http.StatusBadRequest {
 		return err
 	}
-	list, parameter := strings.CutPrefix(p.Detail, unknownParameter)
+	list, parameter := strings.CutPrefix(p.Detail, UnknownParameter)
 	switch {
-	case strings.HasPrefix(p.Detail, unknownMember):
+	case strings.HasPrefix(p.Detail, UnknownMember):
 		return c.older(ctx, p.Detail)
 	case !parameter:
 		return err
@@ -64,7 +67,7 @@ func (c *Client) older(ctx context.Context, what string) error {
 // olderRoute is the error of a call of a route: that of an older daemon when it does not know the route.
 func (c *Client) olderRoute(ctx context.Context, err error, route string) error {
 	var p *Problem
-	if errors.As(err, &p) && strings.HasSuffix(p.Type, noSuchRoute) {
+	if errors.As(err, &p) && strings.HasSuffix(p.Type, NoSuchRoute) {
 		return c.older(ctx, route)
 	}
 	return err

@@ -1,0 +1,62 @@
+package apiclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"pullprint/connector/printer"
+)
+
+// DeviceList is the answer to GET /v1/devices.
+type DeviceList struct {
+	Devices []DeviceEntry `json:"devices"`
+}
+
+// DeviceEntry is a device as it is configured.
+type DeviceEntry struct {
+	ID        string   `json:"id"`
+	PrinterID string   `json:"printer_id"`
+	Queues    []string `json:"queues"`
+	Location  string   `json:"location,omitempty"`
+	// Phone is true or code where people may release their jobs by phone; absent elsewhere.
+	Phone printer.Phone `json:"phone,omitempty"`
+	// LockedUntil is set while the reader is locked after unknown badges, at this
+	// instance.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+}
+
+// DeviceLink is the answer to GET and POST /v1/devices/{device}/link.
+type DeviceLink struct {
+	Device string `json:"device"`
+	// URL is what the QR code of the device's sheet has.
+	URL string `json:"url"`
+}
+
+// RenewLinkBody is the body of POST /v1/devices/{device}/link.
+type RenewLinkBody struct {
+	// Note says in the audit why.
+	Note string `json:"note"`
+}
+
+// Devices lists the configured devices.
+func (c *Client) Devices(ctx context.Context) ([]DeviceEntry, error) {
+	var out DeviceList
+	err := c.call(ctx, http.MethodGet, "/v1/devices", nil, &out)
+	return out.Devices, err
+}
+
+func linkPath(device string) string { return "/v1/devices/" + url.PathEscape(device) + "/link" }
+
+// DeviceLink is the link by which phones reach a device.
+func (c *Client) DeviceLink(ctx context.Context, device string) (out DeviceLink, err error) {
+	err = c.call(ctx, http.MethodGet, linkPath(device), nil, &out)
+	return out, c.olderRoute(ctx, err, "GET /v1/devices/{device}/link")
+}
+
+// RenewDeviceLink makes a new link for a device and ends the one before; the note says in the audit why.
+func (c *Client) RenewDeviceLink(ctx context.Context, device, note string) (out DeviceLink, err error) {
+	err = c.call(ctx, http.MethodPost, linkPath(device), RenewLinkBody{note}, &out)
+	return out, c.olderRoute(ctx, err, "POST /v1/devices/{device}/link")
+}
