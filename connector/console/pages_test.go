@@ -32,6 +32,7 @@ import (
 	"pullprint/connector/tap"
 	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 )
 
 // testTokens are the tokens of the tests, by who holds them.
@@ -110,6 +111,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Self: tooMuch{},
 			Notices: notice.NewChoices(&memory{}), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
+			PINs: pin.New(nil, nil, nil), AskPINs: true,
 		})
 		must(err)
 		phones, err = at.New(at.Deps{

@@ -31,6 +31,8 @@ var personMatrix = map[string]string{
 	"POST /me/print":                       "person read operate admin",
 	"GET /me/badge":                        "person read operate admin",
 	"POST /me/badge":                       "person read operate admin",
+	"GET /me/pin":                          "person read operate admin",
+	"POST /me/pin":                         "person read operate admin",
 
 	"GET /at":                 "", // say that the link is not complete
 	"GET /at/{$}":             "",

@@ -19,6 +19,7 @@ import (
 	"pullprint/connector/job/paper"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/trigger/graph"
 )
@@ -47,6 +48,8 @@ type myPage struct {
 	Canceled, NowLent, Ended bool
 	// Enrol is set where people enrol their own badges.
 	Enrol bool
+	// PIN is what is told of the person's; nil where no device asks for one.
+	PIN *pin.State
 	// Remote is set when jobs can be printed from here.
 	Remote bool
 }
@@ -161,6 +164,9 @@ func (p *Pages) listOwn(ctx context.Context, data *myPage, person string) error 
 		return err
 	}
 	if err := p.listLent(ctx, data, person); err != nil {
+		return err
+	}
+	if data.PIN, err = p.pinState(ctx, person); err != nil {
 		return err
 	}
 	p.title(ctx, data.Jobs, data.Past)

@@ -57,7 +57,9 @@ type Deps struct {
 	// Badges enrol the cards of people who sign in; nil where they don't, as without badges.
 	Badges Badges
 	// PINs are nil without badges.
-	PINs    *pin.PINs
+	PINs *pin.PINs
+	// AskPINs is set where devices ask for PINs: people set theirs then.
+	AskPINs bool
 	Devices []printer.Device
 	Logger  *zap.Logger
 }
@@ -71,14 +73,18 @@ type Search interface {
 type Pages struct {
 	Deps
 	searches cache.Limit
+	pins     cache.Limit
 	exports  exports
 	log      *zap.Logger
 }
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge"}
-	p := &Pages{Deps: d, searches: cache.Limit{Times: maxSearches, In: searchesIn}, log: d.Logger.Named("admin")}
+	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge", "mepin"}
+	p := &Pages{
+		Deps: d, searches: cache.Limit{Times: maxSearches, In: searchesIn}, pins: cache.Limit{Times: maxPINs, In: pinsIn},
+		log: d.Logger.Named("admin"),
+	}
 	p.exports.asked = cache.Limit{Times: 1, In: exportEvery}
 	return p, d.Site.Add(view.Templates{Files: files, Pages: pages, Funcs: template.FuncMap{
 		"days": func(hours int) int { return hours / 24 },
@@ -125,6 +131,9 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 	}
 	if p.Badges != nil {
 		routes["GET "+badgePath], routes["POST "+badgePath] = p.askBadge, p.enrolBadge
+	}
+	if p.AskPINs {
+		routes["GET "+pinPath], routes["POST "+pinPath] = p.askPIN, p.setPIN
 	}
 	return routes
 }

@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/notice"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
@@ -64,7 +65,7 @@ func homes() (full, empty myPage) {
 		Shared:   []release.BalanceText{{Account: "§account", Rest: quota.Unit, Of: 2 * quota.Unit, Renews: soon}},
 		Lent:     []lent{{ID: "§id", Name: "§name", UserName: "§user", Until: soon}},
 		Lends:    []lent{{ID: "§id", Until: soon}},
-		Canceled: true, NowLent: true, Ended: true,
+		Canceled: true, NowLent: true, Ended: true, PIN: &pin.State{Set: true, Changed: time.Now()},
 	}
 	past := func(state job.State, at paper.State, device string) {
 		rec.State, rec.Paper, rec.Release = state, &job.Paper{State: at}, &job.Release{Device: device}
@@ -105,6 +106,11 @@ func ownPages(in view.Words) map[string]view.Page {
 		"melend":         lendPage{Name: "§name", Found: []graph.Named{named}, More: true, Hours: lendFor},
 		"melend none":    lendPage{None: true},
 		"menotices":      noticesPage{Kinds: kinds, Saved: true},
+		"me pin":         myPage{PIN: &pin.State{}},
+		"me pin locked":  myPage{PIN: &pin.State{LockedUntil: time.Now()}},
+		"me pin closed":  myPage{PIN: &pin.State{LockedForGood: true}},
+		"mepin":          pinPage{MinLength: 6, MaxLength: 12},
+		"mepin done":     pinPage{Done: true},
 		"mebadge":        badgePage{},
 		"mebadge sure":   badgePage{Code: "§code", Place: "§place", Shown: time.Now()},
 		"mebadge enrols": badgePage{Done: true},

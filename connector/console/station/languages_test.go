@@ -47,7 +47,8 @@ func saidHere(t *testing.T) map[string]bool {
 	code, _ := filepath.Glob("*.go")
 	for _, name := range append(
 		code, "../view/words.go", "../../catalog/language.go", "../../catalog/reason.go", "../at/pages.go", "../at/jobs.go",
-		"../own/badge.go", "../own/data.go", "../own/lend.go", "../own/me.go", "../own/notices.go", "../own/print.go",
+		"../own/badge.go", "../own/data.go", "../own/lend.go", "../own/me.go", "../own/notices.go", "../own/pin.go",
+		"../own/print.go",
 	) {
 		if !strings.HasSuffix(name, "_test.go") {
 			saidInCode(t, name, keys)
