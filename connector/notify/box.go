@@ -82,6 +82,8 @@ type message struct {
 	First time.Time `json:"first,omitzero"`
 	Next  time.Time `json:"next,omitzero"`
 	Tries int       `json:"tries,omitempty"`
+	// Passed are the channels that will not take it.
+	Passed []pass `json:"passed,omitempty"`
 }
 
 // topic is what notices have in common that are gathered into one message.
@@ -158,10 +160,26 @@ func (b *box) keep(now time.Time) time.Duration {
 	return min(d, longest)
 }
 
+// tried reports whether a message has been tried for so long, and so often.
+func (w *message) tried(now time.Time, least time.Duration, tries int) bool {
+	return w.Tries >= tries && now.Sub(w.First) >= least
+}
+
 // tired reports whether the first message has been tried long enough.
 func (b *box) tired(now time.Time) bool {
-	w := &b.Waiting[0]
-	return w.Tries >= minTries && now.Sub(w.First) >= giveUpAfter
+	return b.Waiting[0].tried(now, giveUpAfter, minTries)
+}
+
+// slow reports whether the first message has been tried long enough by a channel that has one after it.
+func (b *box) slow(now time.Time) bool {
+	of := len(b.Waiting[0].Passed) + 1
+	return b.Waiting[0].tried(now, time.Duration(of)*passAfter, of*passTries)
+}
+
+// pass notes a channel that will not take the first message.
+func (b *box) pass(by pass) {
+	b.Waiting = slices.Clone(b.Waiting)
+	b.Waiting[0].Passed = append(slices.Clone(b.Waiting[0].Passed), by)
 }
 
 // turnDay begins another day when the last is over. One that begins in the future was begun with a

@@ -40,9 +40,8 @@ type loaded struct {
 type delivery struct {
 	*Notifier
 	boxes map[string]*loaded
-	// failures is how often in a row the channel did not work, and until is when it is tried again.
-	failures int
-	until    time.Time
+	// outages are of the channels, by index.
+	outages []outage
 }
 
 // deliver takes notices in and sends what is due.
@@ -52,7 +51,7 @@ type delivery struct {
 // had. A message is noted as tried before it is sent, and taken out of the box after that. If the
 // process dies between, it is sent again with the same message id and the same text.
 func (n *Notifier) deliver(ctx context.Context, f following) error {
-	p := &delivery{Notifier: n, boxes: map[string]*loaded{}}
+	p := &delivery{Notifier: n, boxes: map[string]*loaded{}, outages: make([]outage, len(n.o.Channels))}
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -128,12 +127,13 @@ func (p *delivery) drop(ctx context.Context) error {
 func (p *delivery) nextDue(now time.Time) time.Duration {
 	next := now.Add(idle)
 	for _, b := range p.boxes {
-		if at := b.next(now); at.Before(next) {
+		at := b.next(now)
+		if _, works := p.choose(&b.Waiting[0], now); works.After(at) {
+			at = works
+		}
+		if at.Before(next) {
 			next = at
 		}
-	}
-	if next.Before(p.until) {
-		next = p.until
 	}
 	return max(0, next.Sub(now))
 }

@@ -14,10 +14,11 @@ const (
 	resultDead      = "dead"
 	resultNoAddress = "no_address"
 	resultOptedOut  = "opted_out"
+	resultNext      = "next"    // the next channel is to take it
 	resultLimited   = "limited" // the person has had as many messages as they get in a day
 )
 
-var results = []string{resultSent, resultRetried, resultDead, resultNoAddress, resultOptedOut, resultLimited}
+var results = []string{resultSent, resultRetried, resultDead, resultNoAddress, resultOptedOut, resultNext, resultLimited}
 
 // webhookChannel is the label of all webhooks.
 const webhookChannel = "webhook"
@@ -27,7 +28,8 @@ type metrics struct{ notices *prometheus.CounterVec }
 func newMetrics(reg prometheus.Registerer, channels []Channel, webhooks []Webhook) *metrics {
 	m := &metrics{promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "pullprint_notices_total",
-		Help: "Notices to people by channel (nats: stored for bridges), kind and result: sent, retried, dead, no_address, opted_out or limited.",
+		Help: "Notices to people by channel (nats: stored for bridges), kind and result: sent, retried, dead, no_address, opted_out, " +
+			"next or limited.",
 	}, []string{"channel", "kind", "result"})}
 	for _, kind := range notice.Kinds {
 		m.notices.WithLabelValues("nats", kind, resultSent)

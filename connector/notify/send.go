@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,20 +18,21 @@ import (
 
 // attempt is a message that was tried, and what became of that.
 type attempt struct {
-	b       *loaded
-	channel string
+	b *loaded
+	// channel is the index of the one that was tried last, and err what it said.
+	channel int
 	err     error
+	// passed are those before it, which will not take the message.
+	passed []pass
+	// answers are what channels said of themselves, by index.
+	answers map[int]error
 }
 
-// sendDue sends the messages whose time has come, one of each person, until none is left or the
-// channel does not work.
+// sendDue sends the messages whose time has come, one of each person, until none is left or no channel
+// works.
 func (p *delivery) sendDue(ctx context.Context) error {
 	for ctx.Err() == nil {
-		now := time.Now()
-		if now.Before(p.until) {
-			return nil
-		}
-		tries, err := p.begin(ctx, now)
+		tries, err := p.begin(ctx, time.Now())
 		if err != nil || len(tries) == 0 {
 			return err
 		}
@@ -47,60 +49,46 @@ func (p *delivery) sendDue(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // whatever it says, the end of this process is the cause
 		}
-		var down *Down
 		for i := range tries {
 			if err := p.end(ctx, &tries[i]); err != nil {
 				return err
 			}
-			if server, is := errors.AsType[*Down](tries[i].err); is {
-				down = server
-			}
 		}
-		p.noteDown(down)
+		p.noteOutages(tries)
 	}
 	return ctx.Err()
 }
 
-// noteDown notes whether the channel works: while it does not, one message is tried now and then.
-func (p *delivery) noteDown(down *Down) {
-	if down == nil {
-		p.failures = 0
-		return
-	}
-	p.failures++
-	p.until = time.Now().Add(max(downFor.Pause(p.failures), down.After))
-}
-
-// begin chooses messages that are due and notes that they are tried. While the channel does not work
-// it is one.
+// begin chooses messages that are due and notes that they are tried. While a channel does not work it
+// is one for that.
 func (p *delivery) begin(ctx context.Context, now time.Time) ([]attempt, error) {
-	most := sendAtOnce
-	if p.failures > 0 {
-		most = 1
-	}
-	var due []*loaded
+	var due []attempt
+	probed := map[int]bool{}
 	for _, b := range p.boxes {
-		if !b.next(now).After(now) {
-			if due = append(due, b); len(due) == most {
-				break
-			}
+		channel, at := p.choose(&b.Waiting[0], now)
+		if b.next(now).After(now) || at.After(now) || probed[channel] {
+			continue
+		}
+		probed[channel] = !at.IsZero()
+		if due = append(due, attempt{b: b, channel: channel}); len(due) == sendAtOnce {
+			break
 		}
 	}
 	var tries []attempt
-	for _, b := range due {
-		b.try(now)
-		ok, err := p.store(ctx, b)
+	for _, a := range due {
+		a.b.try(now)
+		ok, err := p.store(ctx, a.b)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			tries = append(tries, attempt{b: b, channel: p.o.Channels[0].Name()})
+			tries = append(tries, a)
 		}
 	}
 	return tries, nil
 }
 
-// send tries the channels in order until one knows an address of the person.
+// send tries the channels in order until one takes the message, or may take it later.
 func (p *delivery) send(ctx context.Context, a *attempt) {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
@@ -118,10 +106,18 @@ func (p *delivery) send(ctx context.Context, a *attempt) {
 		return
 	}
 	text.ID, text.Owner = digest(w.Notice.ID)+"."+w.Notice.Kind, a.b.Owner
-	for _, c := range p.o.Channels {
-		a.channel = c.Name()
-		a.err = c.Send(ctx, text)
-		if !errors.Is(a.err, ErrNoAddress) {
+	a.answers = map[int]error{}
+	for {
+		a.err = p.o.Channels[a.channel].Send(ctx, text)
+		a.answers[a.channel] = a.err
+		next, left := p.after(w, a.channel)
+		if ctx.Err() != nil || !left || !p.passesOn(a.channel, a.err) {
+			return
+		}
+		a.passed = append(a.passed, p.passed(a.channel, a.err, ""))
+		a.channel = next
+		if o := &p.outages[next]; o.until.After(time.Now()) {
+			a.err = o.down
 			return
 		}
 	}
@@ -139,59 +135,90 @@ func (p *delivery) wanted(ctx context.Context, owner, kind string) error {
 	return err
 }
 
-// end stores what became of a message.
-func (p *delivery) end(ctx context.Context, a *attempt) error {
-	w, now := a.b.Waiting[0], time.Now()
-	refused, final := errors.AsType[*Refused](a.err)
-	result := resultRetried
+// resultOf says what becomes of a message now.
+func (p *delivery) resultOf(a *attempt, now time.Time) string {
+	w := &a.b.Waiting[0]
+	_, left := p.after(w, a.channel)
+	left = left && a.answers != nil // else it is about the message, not about a channel
 	switch {
 	case a.err == nil:
-		result = resultSent
-	case errors.Is(a.err, ErrNoAddress):
-		result = resultNoAddress
+		return resultSent
 	case errors.Is(a.err, errOptedOut):
-		result = resultOptedOut
-	case final || a.b.tired(now):
-		result = resultDead
+		return resultOptedOut
+	case left && (final(a.err) || a.b.slow(now)):
+		return resultNext
+	case errors.Is(a.err, ErrNoAddress) && !w.refused():
+		return resultNoAddress
+	case final(a.err), a.b.tired(now):
+		return resultDead
 	}
-	fields := []zap.Field{
-		zap.String("channel", a.channel), zap.String("kind", w.Notice.Kind), zap.String("notice", w.Notice.ID), zap.Int("tries", w.Tries),
+	return resultRetried
+}
+
+// end stores what became of a message.
+func (p *delivery) end(ctx context.Context, a *attempt) error {
+	now := time.Now()
+	for _, by := range a.passed {
+		p.passOn(a.b, by)
 	}
-	if result == resultRetried {
-		p.metrics.count(a.channel, w.Notice.Kind, result)
-		p.log.Warn("notice not sent, tried again", append(fields, zap.Error(a.err))...)
-		return nil
-	}
-	if result == resultDead {
-		why := triedForADay + a.err.Error()
-		if final {
-			why = refused.Error()
+	result, by := p.resultOf(a, now), p.passed(a.channel, a.err, triedForADay)
+	switch result {
+	case resultRetried:
+		w := &a.b.Waiting[0]
+		p.metrics.count(by.Channel, w.Notice.Kind, result)
+		p.log.Warn("notice not sent, tried again", append(w.fields(by.Channel), zap.Error(a.err))...)
+		if len(a.passed) == 0 {
+			return nil // begin has stored it
 		}
-		d := DeadLetter{
-			At: now, ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: a.b.Owner, Channel: a.channel, Error: why, Tries: w.Tries, Count: w.Count,
-		}
-		if err := p.storeDead(ctx, w.Notice.ID+":dead", &d); err != nil {
+		_, err := p.store(ctx, a.b)
+		return err
+	case resultNext:
+		p.passOn(a.b, p.passed(a.channel, a.err, triedForAnHour))
+		a.b.Waiting[0].Next = now
+		_, err := p.store(ctx, a.b)
+		return err
+	case resultDead:
+		if err := p.giveUp(ctx, a.b, by); err != nil {
 			return err
 		}
-		p.log.Error("notice given up", append(fields, zap.String("cause", why))...)
 	}
+	w := a.b.Waiting[0]
 	a.b.done(result == resultSent, now)
 	ok, err := p.store(ctx, a.b)
+	if err != nil || !ok {
+		return err // not ok: the person was erased meanwhile, or another instance has the box: store has read it again
+	}
+	p.metrics.count(by.Channel, w.Notice.Kind, result)
+	switch result {
+	case resultSent:
+		p.log.Info("notice sent", w.fields(by.Channel)...)
+	case resultNoAddress:
+		p.log.Info("notice not sent: the person has no address", w.fields(by.Channel)...)
+	case resultOptedOut:
+		p.log.Debug("notice not sent: the person does not want this kind", w.fields(by.Channel)...)
+	}
+	return nil
+}
+
+// giveUp makes a dead letter of the first message of a box, of which last is the channel that was tried
+// last.
+func (p *delivery) giveUp(ctx context.Context, b *loaded, last pass) error {
+	w, why := &b.Waiting[0], last.Why
+	if len(w.Passed) > 0 {
+		var list []string
+		for _, by := range append(slices.Clone(w.Passed), last) {
+			list = append(list, by.Channel+": "+by.Why)
+		}
+		why = strings.Join(list, "; ")
+	}
+	err := p.storeDead(ctx, w.Notice.ID+":dead", &DeadLetter{
+		At: time.Now(), ID: w.Notice.ID, Kind: w.Notice.Kind, Owner: b.Owner, Channel: last.Channel, Error: why, Tries: w.Tries,
+		Count: w.Count,
+	})
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return nil // the person was erased meanwhile, or another instance has the box: store has read it again
-	}
-	p.metrics.count(a.channel, w.Notice.Kind, result)
-	switch result {
-	case resultSent:
-		p.log.Info("notice sent", fields...)
-	case resultNoAddress:
-		p.log.Info("notice not sent: the person has no address", fields...)
-	case resultOptedOut:
-		p.log.Debug("notice not sent: the person does not want this kind", fields...)
-	}
+	p.log.Error("notice given up", append(w.fields(last.Channel), zap.String("cause", why))...)
 	return nil
 }
 
@@ -209,8 +236,11 @@ type DeadLetter struct {
 	Count   int    `json:"count"`
 }
 
-// triedForADay is before the last error of what was given up for its age.
-const triedForADay = "tried for a day: "
+// What is before the last error of what was given up for its age, and of what went by another channel.
+const (
+	triedForADay   = "tried for a day: "
+	triedForAnHour = "tried for an hour: "
+)
 
 // storeDead stores a dead letter. A repeat after a crash changes nothing.
 func (n *Notifier) storeDead(ctx context.Context, msgID string, d *DeadLetter) error {
