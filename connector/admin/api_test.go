@@ -179,7 +179,7 @@ func TestBadRequests(t *testing.T) {
 		"bad cursor":     {"GET", "/v1/jobs?cursor=PLANTED", "", "", 400, "cursor"},
 		"bad since":      {"GET", "/v1/decisions?since=PLANTED", "", "", 400, "since"},
 		"no device":      {"POST", "/v1/jobs/p/j/release", "application/json", `{}`, 400, "device is needed"},
-		"which badge":    {"DELETE", "/v1/badges", "application/json", `{"id":"a","owner":"PLANTED"}`, 400, "exactly one"},
+		"which badge":    {"DELETE", "/v1/badges", "application/json", `{"id":"a","key_id":"PLANTED"}`, 400, "exactly one"},
 		"no badge":       {"PUT", "/v1/badges", "application/json", `{"owner":"PLANTED"}`, 400, "badge and owner"},
 		"bad life":       {"POST", "/v1/badges/codes", "application/json", `{"owner":"a","valid_for":"PLANTED"}`, 400, "valid_for"},
 		"no route":       {"GET", "/v1/PLANTED", "", "", 404, "openapi.json"},

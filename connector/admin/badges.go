@@ -114,8 +114,8 @@ func (a *API) revokeBadges(r *request) (any, error) {
 		return nil, ErrNoBadges
 	}
 	given := slices.DeleteFunc([]string{in.Badge, in.ID, in.Owner, in.KeyID}, func(s string) bool { return s == "" })
-	if len(given) != 1 {
-		return nil, badRequest("exactly one of badge, id, owner and key_id is needed")
+	if len(given) != 1 && (len(given) != 2 || in.ID == "" || in.Owner == "") {
+		return nil, badRequest("exactly one of badge, id, owner and key_id is needed; owner may stand beside id")
 	}
 	err := checkLine("note", in.Note)
 	if err != nil {
@@ -142,6 +142,8 @@ func (a *API) revokeBadges(r *request) (any, error) {
 func noSuchBadge(in *apiclient.RevokeBody) *apiclient.Problem {
 	detail := "Nobody has enrolled it."
 	switch {
+	case in.ID != "" && in.Owner != "":
+		detail = "This person has none of this id."
 	case in.ID != "":
 		detail = "Nobody has enrolled it under this id; write the id as `pullprint badge list` shows it."
 	case in.Owner != "":

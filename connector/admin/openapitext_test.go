@@ -92,7 +92,8 @@ var operations = map[string]operation{
 		summary: "Enrol a badge.", body: apiclient.EnrolBody{}, required: []string{"badge", "owner"}, answer: badge.Badge{},
 	},
 	"DELETE /v1/badges": {
-		summary: "Revoke badges: exactly one member but note says which.", body: apiclient.RevokeBody{}, answer: apiclient.BadgeList{},
+		summary: "Revoke badges: one member but note says which; owner beside id means that badge only if it is theirs.",
+		body:    apiclient.RevokeBody{}, answer: apiclient.BadgeList{},
 	},
 	"POST /v1/badges/import": {
 		summary: "Enrol the badges of a CSV file with the columns badge, owner, user_principal_name, expires: all, or none " +

@@ -76,12 +76,14 @@ func TestBadgesByClient(t *testing.T) {
 		{badge.Which{KeyID: "none"}, "under this key"},
 		{badge.Which{Number: "04FFFFFF"}, "Nobody has enrolled it"},
 		{badge.Which{}, "exactly one"},
-		{badge.Which{ID: b.ID, Owner: another}, "exactly one"},
+		{badge.Which{ID: b.ID, KeyID: "none"}, "exactly one"},
+		{badge.Which{ID: b.ID, Owner: someone}, "none of this id"},
 	} {
 		_, err := c.Revoke(ctx, w.which, "")
 		says(t, "revoke", err, w.want)
 	}
-	if list, err := c.Revoke(ctx, badge.Which{ID: b.ID}, ""); err != nil || len(list) != 1 || list[0].ID != b.ID {
+	theirs := badge.Which{ID: b.ID, Owner: strings.ToUpper(another)}
+	if list, err := c.Revoke(ctx, theirs, ""); err != nil || len(list) != 1 || list[0].ID != b.ID {
 		t.Errorf("revoked: %+v, %v", list, err)
 	}
 	file := "badge;owner\n04A21BC400;" + someone + "\n04A21BC401;nobody at all\n"

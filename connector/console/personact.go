@@ -52,8 +52,14 @@ func (p *Pages) toPerson(
 	}
 }
 
-func revokeBadge(ctx context.Context, api *apiclient.Client, req *http.Request, _, reason string) error {
-	_, err := api.Revoke(ctx, badge.Which{ID: req.PostFormValue("badge")}, reason)
+func revokeBadge(ctx context.Context, api *apiclient.Client, req *http.Request, id, reason string) error {
+	which := badge.Which{ID: req.PostFormValue("badge"), Owner: id}
+	if which.ID == "" { // which would mean all of them
+		return &apiclient.Problem{
+			Title: "Nothing was done", Status: http.StatusUnprocessableEntity, Detail: "Choose the badge to revoke.",
+		}
+	}
+	_, err := api.Revoke(ctx, which, reason)
 	return err
 }
 

@@ -56,9 +56,14 @@ func TestConsolePerson(t *testing.T) {
 		person := "/people/" + studentID
 		_, text = desk.load(person+"/revoke", url.Values{"badge": {b.ID}, "reason": {" "}})
 		desk.says(text, []string{"Write a reason", "valid"}, []string{"revoked"})
+		_, text = desk.load(person+"/revoke", url.Values{"reason": {"lost it"}})
+		desk.says(text, []string{"Choose the badge", "valid"}, []string{"revoked"})
+		_, text = desk.load("/people/"+teacherID+"/revoke", url.Values{"badge": {b.ID}, "reason": {"of another"}})
+		desk.says(text, []string{"This person has none of this id"}, nil)
 		_, text = desk.load(person+"/revoke", url.Values{"badge": {b.ID}, "reason": {"lost it"}})
 		desk.says(text, []string{"The badge is revoked.", "revoked"}, nil)
-		if a := o.asked("revoke"); len(a) != 1 || a[0].Note != "lost it" || a[0].Badge != b.ID || a[0].Actor != "admin" {
+		if a := o.asked("revoke"); len(a) != 2 || a[1].Note != "lost it" || a[1].Badge != b.ID || a[1].Owner != studentID ||
+			a[1].Actor != "admin" || a[0].Owner != teacherID {
 			t.Errorf("revoke: %+v", a)
 		}
 		_, text = desk.load(person+"/adjust", url.Values{"delta": {"many"}, "reason": {"exam"}})
@@ -116,6 +121,7 @@ func TestConsoleAccounts(t *testing.T) {
 		desk.says(text, []string{"Write a reason", "95 pages left"}, nil)
 		_, text = desk.load("/policy", nil)
 		desk.says(text, []string{"too-many", "job.copies > 50", "copies.too-many", "lab allowance"}, nil)
+		desk.says(text, []string{"Settings in force", "release.remotefalse", "devices[hq-2-west].queuesFollow-Me"}, []string{"_file"})
 		_, text = desk.load("/accounts/"+studentID, nil)
 		desk.says(text, []string{"There is no such account"}, nil)
 		_, text = desk.load("/audit?since=1h", nil)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Which says which badges are meant: the first field that is set counts.
+// Which says which badges are meant: the first field that is set counts. Owner beside ID means the badge
+// only if it is that person's.
 type Which struct {
 	// Number is what a reader tells.
 	Number string
@@ -80,7 +81,7 @@ func (reg *Registry) which(ctx context.Context, w Which, canonical string) (foun
 	}
 	err = reg.records(ctx, 0, func(s stored) error {
 		switch {
-		case w.ID != "" && s.ID == w.ID,
+		case w.ID != "" && s.ID == w.ID && (w.Owner == "" || s.Owner == w.Owner),
 			w.ID == "" && w.Owner != "" && s.Owner == w.Owner,
 			w.ID == "" && w.Owner == "" && w.KeyID != "" && s.keyID() == w.KeyID:
 			found = append(found, s)

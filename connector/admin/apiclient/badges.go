@@ -118,7 +118,8 @@ type EnrolBody struct {
 	Replace bool `json:"replace"`
 }
 
-// RevokeBody is the body of DELETE /v1/badges: one of its members but Note says which.
+// RevokeBody is the body of DELETE /v1/badges: one of its members but Note says which. Owner beside ID means
+// the badge only if it is that person's.
 type RevokeBody struct {
 	Badge string `json:"badge"`
 	ID    string `json:"id"`
