@@ -77,6 +77,8 @@ type Deps struct {
 	Titles string
 	// Policy is the one in force.
 	Policy func() *policy.Policy
+	// Settings are those of the configuration that decide beside it; none is a secret or names a file.
+	Settings []Setting
 	// NoBadges is set when none are configured.
 	NoBadges bool
 	Recent   *Recent

@@ -81,14 +81,27 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 			return nil, err
 		}
 	}
+	settings, err := d.settings()
+	if err != nil {
+		return nil, err
+	}
 	return console.New(console.Deps{
 		Site: site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: api, Releaser: releaser,
 		API: api.ClientFor, Users: parts.users, Search: d.graph, Titles: cfg.Station.Titles,
-		Policy: d.jobs.Evaluator.Policy, NoBadges: parts.badges == nil,
+		Policy: d.jobs.Evaluator.Policy, Settings: settings, NoBadges: parts.badges == nil,
 		Recent: d.services.recent, Health: d.health, Held: d.index.Held, Failures: d.index.Failures,
 		Swept: d.jobs.Sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		DeviceEntries: api.DeviceEntries, Logger: log,
 	})
+}
+
+// settings are those that the console shows.
+func (d *daemon) settings() (list []console.Setting, err error) {
+	inForce, err := d.o.Config.Settings()
+	for _, s := range inForce {
+		list = append(list, console.Setting(s))
+	}
+	return list, err
 }
 
 // openPhonePages makes the pages of devices on phones.
