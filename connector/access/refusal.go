@@ -9,11 +9,13 @@ import (
 	"pullprint/trigger/graph/auth"
 )
 
-// Refusal says to a person why they are not signed in, and what to do.
+// Refusal says to a person why they are not signed in, and what to do. Its texts are keys of the catalog.
 type Refusal struct {
 	// Status is that of the page, What what happened, Do what the person can do next.
 	Status   int
 	What, Do string
+	// Args are what stands in What, as fmt has it.
+	Args []any
 	// Again says that another sign-in may go better.
 	Again bool
 	// Cause is for the log; it has no token in it.
@@ -82,11 +84,11 @@ var (
 	disabled  = Refusal{What: "Your account is disabled.", Do: "Ask whoever looks after accounts in your organization."}
 	moreProof = Refusal{What: "Microsoft wants another proof that it is you.", Do: doAgain, Again: true}
 	stranger  = Refusal{
-		What: "Your account is none of this organization.", Do: "Sign in with another account.", Again: true,
+		What: "Your account does not belong to this organization.", Do: "Sign in with another account.", Again: true,
 	}
 	unassigned = Refusal{
 		What: "You are not assigned to this application.",
-		Do:   "Ask your administrator to let you: Enterprise applications, Users and groups.",
+		Do:   "Ask your administrator to assign you to it: Enterprise applications, Users and groups.",
 	}
 	noConsent = Refusal{
 		What: "Your organization has not allowed this application to sign people in.",
@@ -135,7 +137,7 @@ func reasonOf(err error, ahead time.Duration) Refusal {
 	case errors.Is(err, auth.ErrClock) && ahead.Abs() >= clockOff:
 		return Refusal{
 			Status: http.StatusServiceUnavailable, Do: "Tell your administrator to synchronize it with NTP.",
-			What: "The clock of the print service is wrong by " + ahead.Abs().String() + ".",
+			What: "The clock of the print service is wrong by %s.", Args: []any{ahead.Abs().Round(time.Second).String()},
 		}
 	case errors.As(err, &entra):
 		return entraRefusal(entra)
@@ -156,5 +158,5 @@ func entraRefusal(e *auth.Error) Refusal {
 	if !e.Permanent() {
 		return unavailable(noAnswer)
 	}
-	return Refusal{What: "Microsoft refuses the sign-in (" + e.Code + ").", Do: doTell, Again: true}
+	return Refusal{What: "Microsoft refuses the sign-in (%s).", Args: []any{e.Code}, Do: doTell, Again: true}
 }

@@ -173,7 +173,7 @@ func (p *Pages) addShared(routes, shared map[string]http.HandlerFunc) {
 			}
 			free, ok := p.loading.Take(who.Person, personPages)
 			if !ok {
-				in := p.Site.Words(view.Wished(rw))
+				in := p.Site.WordsFor(req.Context(), rw, who.Person)
 				rw.Header().Set("Retry-After", "1")
 				p.Site.Show(rw, http.StatusTooManyRequests, "message", view.Page{
 					In: in, Title: in.Text("Not at the moment"), Home: signin.OwnHome, Data: in.Text(view.TryAgain),
@@ -195,9 +195,10 @@ func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 	} else if strings.HasPrefix(req.URL.Path, "/at/") {
 		home = "" // the address of the form has the link, and may have been made up
 	}
+	in := p.Site.Words(view.Wished(rw))
 	p.Site.Show(rw, http.StatusForbidden, "message", view.Page{
-		Title: "The form was not sent from this site", Home: home,
-		Data: "If it was, a proxy changes the name of the host: let it keep the header Host.",
+		In: in, Title: in.Text("The form was not sent from this site"), Home: home,
+		Data: in.Text("If it was, a proxy changes the name of the host: let it keep the header Host."),
 	})
 }
 

@@ -91,7 +91,7 @@ func (s *site) replica() (*Pages, *admin.API) {
 	tokens, state := newTokens(s.t), s.bus.State()
 	sessions := access.NewSessions(state, tokens)
 	p := testParts{
-		view: view.Options{Logger: zap.New(core)}, tokens: tokens, sessions: sessions, users: client,
+		view: view.Options{Graph: client, Logger: zap.New(core)}, tokens: tokens, sessions: sessions, users: client,
 		entra: access.NewSignIn(people, entra, client, sessions), visits: station.NewVisits(state), links: state, jobs: &noJobs{},
 	}.pages(s.t)
 	return p, admin.NewAPI(admin.Deps{Logger: zap.NewNop(), Tokens: tokens, Sessions: sessions})
@@ -104,6 +104,8 @@ type browser struct {
 	jar  http.CookieJar
 	at   http.Handler // the replica that answers for the site
 	seen []string     // the addresses that the browser loaded
+	// speaks is which languages it wishes for.
+	speaks string
 }
 
 func (s *site) browser() *browser {
@@ -124,6 +126,7 @@ func (v *browser) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	in := req.Clone(req.Context())
 	in.Host, in.RequestURI = req.URL.Host, req.URL.RequestURI()
+	in.Header.Set("Accept-Language", v.speaks)
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}

@@ -153,14 +153,14 @@ func TestSignInRefused(t *testing.T) {
 	onSite(t, func(t *testing.T, s *site) {
 		for _, cases := range []map[string]refusedSignIn{lies(), otherBrowsers(), s.refusals()} {
 			for name, c := range cases {
-				s.refused(name, c)
+				s.refused(s.browser(), name, c)
 			}
 		}
 	})
 }
 
-func (s *site) refused(name string, c refusedSignIn) {
-	v := s.browser()
+// refused has a sign-in of a browser fail, and returns the page that it ends in.
+func (s *site) refused(v *browser, name string, c refusedSignIn) shown {
 	v.stopAt("/auth/sign-in?then=%2F", "login.microsoftonline.com") // Entra's configuration is known from now on
 	s.sim.RefuseSignIns(c.kind, c.code)
 	at := v.atCallback(annaID)
@@ -171,7 +171,8 @@ func (s *site) refused(name string, c refusedSignIn) {
 		at = c.before(v, at)
 	}
 	s.logs.TakeAll()
-	v.sees(v.open(at), c.status, c.says...)
+	page := v.open(at)
+	v.sees(page, c.status, c.says...)
 	if !c.begun && v.cookies()[sessionCookie] != "" {
 		s.t.Errorf("%s: somebody is signed in", name)
 	}
@@ -193,6 +194,7 @@ func (s *site) refused(name string, c refusedSignIn) {
 	s.sim.Outage(false)
 	s.sim.Change(func(k *graphtest.Knobs) { k.IDToken, k.ClockAhead = nil, 0 })
 	s.disable(annaID, false)
+	return page
 }
 
 // Entra's keys rotate: a token that is signed with a new one is accepted at once.

@@ -103,6 +103,7 @@ var testOnly = []string{
 	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
 	modulePath + "/policy/quota/quotatest", modulePath + "/trigger/racetest", fuzztestPath,
+	modulePath + "/connector/console/view/viewtest",
 }
 
 // impure are the packages that policy, which only decides, must not import.
@@ -158,7 +159,8 @@ func checkImport(name, imported string) []string {
 	test := strings.HasSuffix(name, "_test.go")
 	helper := under(folder, "connector/bus/bustest") || under(folder, "trigger/graph/graphtest") ||
 		under(folder, "policy/quota/quotatest") ||
-		under(folder, "trigger/racetest") || under(folder, "trigger/fuzztest")
+		under(folder, "trigger/racetest") || under(folder, "trigger/fuzztest") ||
+		under(folder, "connector/console/view/viewtest")
 	var wrong []string
 
 	if under(imported, modulePath) {

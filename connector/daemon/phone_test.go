@@ -163,7 +163,7 @@ func TestPhoneOfSeveral(t *testing.T) {
 		if code := b.fetch(http.MethodPost, all, large); code != http.StatusRequestEntityTooLarge {
 			t.Errorf("10 MiB: %d", code)
 		}
-		b.sees([]string{"Nothing was printed", "Scan the code"}, nil)
+		b.sees([]string{"Nothing was done", "Scan the code"}, nil)
 		for _, wrong := range []url.Values{{}, {"job": {"", "x", " ", "x y"}}, {"job": {"\x00 \x00"}}} {
 			if code := b.fetch(http.MethodPost, one, wrong); code != http.StatusOK {
 				t.Errorf("%v: %d", wrong, code)
@@ -213,7 +213,7 @@ func TestPhoneInTrouble(t *testing.T) {
 		if code := b.fetch(http.MethodPost, action, form); code != http.StatusForbidden {
 			t.Errorf("unconfirmed: %d", code)
 		}
-		b.sees([]string{"Nothing was printed", "Microsoft has to confirm"}, nil)
+		b.sees([]string{"Nothing was done", "Microsoft has to confirm"}, nil)
 		if b.scan(); s.applied(ids...) != 1 {
 			t.Error("printed for a person who was not confirmed")
 		}

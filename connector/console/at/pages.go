@@ -48,7 +48,7 @@ type Pages struct {
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
 	return &Pages{d, d.Logger.Named("phone")}, d.Site.Add(view.Templates{
-		Files: files, Funcs: template.FuncMap{"part": part}, Pages: []string{"at", "atcode", "atstop"},
+		Files: files, Funcs: template.FuncMap{"part": part}, Pages: []string{"at", "atcode"},
 	})
 }
 
@@ -83,14 +83,14 @@ func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok 
 	device, k := req.PathValue("device"), req.URL.Query().Get("k")
 	switch err := p.Phones.Verify(req.Context(), device, k); {
 	case errors.Is(err, phone.ErrNoDevice):
-		p.stop(rw, http.StatusNotFound, v.in, stopped{Title: "This printer is not used by phone", What: noPhone})
+		p.stop(rw, http.StatusNotFound, v, v.in.Text("This printer is not used by phone"), v.in.Text(noPhone))
 		return v, false
 	case errors.Is(err, phone.ErrLink):
 		what := oldLink
 		if k == "" {
 			what = noLink
 		}
-		p.stop(rw, http.StatusForbidden, v.in, stopped{Title: "This link does not work", What: what})
+		p.stop(rw, http.StatusForbidden, v, v.in.Text("This link does not work"), v.in.Text(what))
 		return v, false
 	case err != nil:
 		p.fail(rw, v, err)
@@ -98,32 +98,8 @@ func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok 
 	}
 	v.device, _ = printer.DeviceByID(p.Devices, device) // Phones has only such as are configured
 	v.k, v.link = k, phone.Path(device, k)
-	return v, p.signedIn(rw, req, &v)
-}
-
-// signedIn finds who is signed in, and lets Entra confirm it. When it returns false, it has answered.
-func (p *Pages) signedIn(rw http.ResponseWriter, req *http.Request, v *visitor) bool {
-	who, state, err := p.Callers.Sessions.Person(req)
-	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
-	silent := access.Asked{Then: v.link, Silent: true}.Path()
-	switch {
-	case err != nil:
-		p.fail(rw, *v, err)
-	case state == access.Confirmed:
-		v.who = who
-		return true
-	case state == access.Nobody:
-		p.stop(rw, http.StatusUnauthorized, v.in, stopped{
-			Title: v.device.Place(), What: notSignedIn, Go: access.Asked{Then: v.link}.Path(), Button: "Sign in",
-		})
-	case reads:
-		http.Redirect(rw, req, silent, http.StatusSeeOther)
-	default:
-		p.stop(rw, http.StatusForbidden, v.in, stopped{
-			Title: "Nothing was printed", What: confirmFirst, Go: silent, Button: "Sign in",
-		})
-	}
-	return false
+	v.who, v.in, ok = p.Callers.Self(rw, req, signin.Asks{Then: v.link, Link: true, Place: v.device.Place(), Help: p.Help})
+	return v, ok
 }
 
 // What people are told when they can't go on.
@@ -131,25 +107,17 @@ const (
 	noLink  = "The address is not complete. Scan the code on the sheet at the printer."
 	oldLink = "The code was replaced, or the address is not complete. Scan the sheet that hangs at the printer now; if it " +
 		"is that one, tell your administrator. Your badge works meanwhile."
-	noPhone      = "It may have been removed or set up anew. Show your badge there, or scan the code of another printer."
-	notSignedIn  = "Sign in to see the jobs that wait for you, and to print them here."
-	confirmFirst = "You have been here for a while, and Microsoft has to confirm that it is still you. Sign in, which may " +
-		"need no more than this click, and press Print once more."
+	noPhone  = "It may have been removed or set up anew. Show your badge there, or scan the code of another printer."
 	tooLarge = "What was sent can't be read. Scan the code on the sheet at the printer."
 )
 
-// stopped is a page that says why somebody can't go on. Title and What are keys of the catalog, but for the
-// name of a device.
-type stopped struct {
-	Title, What string
-	// Go is where the Button leads; empty for none.
-	Go, Button string
-	Help       string
-}
-
-func (p *Pages) stop(rw http.ResponseWriter, status int, in view.Words, s stopped) {
-	s.Help = p.Help
-	p.Site.Show(rw, status, "atstop", view.Page{Title: in.Text(s.Title), Data: s, In: in})
+// stop says why somebody can't go on. It leads back to the page of the device if the link is valid.
+func (p *Pages) stop(rw http.ResponseWriter, status int, v visitor, title, what string) {
+	s := signin.Stopped{What: what, Go: v.link, Help: p.Help}
+	if v.link != "" {
+		s.Button = v.in.Text("Back")
+	}
+	p.Callers.Stop(rw, status, view.Page{In: v.in, Title: title}, s)
 }
 
 // fail shows what an error means to a person, and leads back.
@@ -158,7 +126,7 @@ func (p *Pages) fail(rw http.ResponseWriter, v visitor, err error) {
 	if logged {
 		p.log.Warn("page failed", zap.String("device", v.device.ID), zap.Error(err))
 	}
-	p.stop(rw, pr.Status, v.in, stopped{Title: "Nothing was printed", What: view.TryAgain, Go: v.link, Button: "Back"})
+	p.stop(rw, pr.Status, v, v.in.Text("Nothing was done"), v.in.Text(view.TryAgain))
 }
 
 // again leads a browser that loads the address of a form, as after a restart, to the page.
@@ -167,7 +135,8 @@ func (p *Pages) again(rw http.ResponseWriter, req *http.Request) {
 }
 
 func (p *Pages) noDevice(rw http.ResponseWriter, _ *http.Request) {
-	p.stop(rw, http.StatusNotFound, p.Site.Words(view.Wished(rw)), stopped{Title: "This link does not work", What: noLink})
+	v := visitor{in: p.Site.Words(view.Wished(rw))}
+	p.stop(rw, http.StatusNotFound, v, v.in.Text("This link does not work"), v.in.Text(noLink))
 }
 
 // present reports whether the visitor may act there; otherwise it has asked for the code of the station.
@@ -224,6 +193,6 @@ func (p *Pages) readable(rw http.ResponseWriter, req *http.Request, v visitor) b
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		status = http.StatusRequestEntityTooLarge
 	}
-	p.stop(rw, status, v.in, stopped{Title: "Nothing was printed", What: tooLarge, Go: v.link, Button: "Back"})
+	p.stop(rw, status, v, v.in.Text("Nothing was done"), v.in.Text(tooLarge))
 	return false
 }

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/admin"
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
@@ -270,12 +269,8 @@ func (p *Pages) cancelOwn(rw http.ResponseWriter, req *http.Request) {
 // failMe shows on a person's own pages what an error means, and leads back. What it means elsewhere is in
 // English, and is told in general in other languages.
 func (p *Pages) failMe(rw http.ResponseWriter, who visitor, err error) {
-	pr, logged := admin.ProblemOf(err)
 	in := who.in
-	title, text := pr.Title, pr.Detail
-	if in.Code() != "en" {
-		title, text = in.Text("It did not work"), in.Text(doWait)
-	}
+	status, title, text := p.Site.Problem(in, err)
 	switch {
 	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
 		title = in.Text("This job is no longer waiting")
@@ -286,12 +281,6 @@ func (p *Pages) failMe(rw http.ResponseWriter, who visitor, err error) {
 	case errors.Is(err, tap.ErrTooOften):
 		title = in.Text("You have asked to print very often")
 		text = in.Text("Nothing was printed: wait for ten minutes, or show your badge at a printer.")
-	case logged: // the detail is for who reads the log
-		p.log.Warn("page failed", zap.Error(err))
-		text = in.Text(doWait)
 	}
-	p.Site.Show(rw, pr.Status, "message", view.Page{Title: title, Data: text, Home: signin.OwnHome, In: in})
+	p.Site.Show(rw, status, "message", view.Page{Title: title, Data: text, Home: signin.OwnHome, In: in})
 }
-
-// doWait is what a person can do about an error that they did not cause.
-const doWait = "Nothing is lost: try again in a few seconds. If that does not help, tell your administrator."

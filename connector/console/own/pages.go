@@ -100,9 +100,7 @@ type visitor struct {
 // enter is who is signed in, in the language that the directory says they read, else in one that the browser
 // wishes for; otherwise a page says how to sign in.
 func (p *Pages) enter(rw http.ResponseWriter, req *http.Request) (v visitor, ok bool) {
-	if v.Caller, ok = p.Callers.Self(rw, req); ok {
-		v.in = p.Site.Words(p.Site.Person(req.Context(), v.Person).Language, view.Wished(rw))
-	}
+	v.Caller, v.in, ok = p.Callers.Self(rw, req, signin.Asks{})
 	return v, ok
 }
 

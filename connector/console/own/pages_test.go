@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"html"
 	"net/http/httptest"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +13,7 @@ import (
 
 	"pullprint/connector/catalog"
 	"pullprint/connector/console/view"
+	"pullprint/connector/console/view/viewtest"
 	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
@@ -122,40 +120,6 @@ func ownPages(in view.Words) map[string]view.Page {
 	return pages
 }
 
-var (
-	betweenTags = regexp.MustCompile(`>([^<]+)<|aria-label="([^"]+)"`)
-	dataOfTest  = regexp.MustCompile(`§[a-z]+`)
-	letters     = regexp.MustCompile(`\pL\pL`)
-)
-
-// saidOn are the texts of a page without the data of this test.
-func saidOn(page string) (texts []string) {
-	for _, m := range betweenTags.FindAllStringSubmatch(page, -1) {
-		text := strings.TrimSpace(html.UnescapeString(dataOfTest.ReplaceAllString(m[1]+m[2], "")))
-		if letters.MatchString(text) {
-			texts = append(texts, text)
-		}
-	}
-	return texts
-}
-
-// same are texts that are not English alone: names, codes, and what another language says likewise.
-var same = []string{"pullprint", "· pullprint", reasons.QuotaExhausted, "Printer", "No"}
-
-// inOneLanguage fails when a page in another language says something as in English.
-func inOneLanguage(t *testing.T, name, code, page, english string) {
-	t.Helper()
-	if !strings.Contains(page, `<html lang="`+code+`">`) {
-		t.Errorf("%s, %s: not said to be in that language", code, name)
-	}
-	says := saidOn(english)
-	for _, text := range saidOn(page) {
-		if slices.Contains(says, text) && !slices.Contains(same, text) {
-			t.Errorf("%s, %s: %q is English", code, name, text)
-		}
-	}
-}
-
 // A person's own pages are written in one language, whatever they show.
 func TestPagesInOneLanguage(t *testing.T) {
 	p := newPages(t)
@@ -173,7 +137,7 @@ func TestPagesInOneLanguage(t *testing.T) {
 			continue
 		}
 		for name, page := range ownPages(p.Site.Words(code)) {
-			inOneLanguage(t, name, code, write(name, page), write(name, english[name]))
+			viewtest.OneLanguage(t, name, code, write(name, page), write(name, english[name]))
 		}
 	}
 }
@@ -192,7 +156,7 @@ func TestErrorsInOneLanguage(t *testing.T) {
 	} {
 		for _, code := range catalog.Languages() {
 			if code != "en" {
-				inOneLanguage(t, err.Error(), code, told(code, err), told("en", err))
+				viewtest.OneLanguage(t, err.Error(), code, told(code, err), told("en", err))
 			}
 		}
 	}

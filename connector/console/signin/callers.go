@@ -12,7 +12,7 @@ import (
 func (p *Pages) Reader(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
 	c, ok, err := p.Sessions.Who(req, func(c access.Caller) bool { return c.May(access.RoleRead) })
 	if err != nil {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return c, false
 	}
 	if !ok {
@@ -23,44 +23,32 @@ func (p *Pages) Reader(rw http.ResponseWriter, req *http.Request) (access.Caller
 
 // Operator is who is signed in and may do more than look.
 func (p *Pages) Operator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
-	return p.with(rw, req, access.RoleOperate, "may only read", "operate or admin")
+	return p.with(rw, req, access.RoleOperate)
 }
 
 // Administrator is who is signed in with the role admin.
 func (p *Pages) Administrator(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
-	return p.with(rw, req, access.RoleAdmin, "may not do this", "admin")
+	return p.with(rw, req, access.RoleAdmin)
 }
 
-// with is who is signed in with a role; others are told what they may, and which roles it needs.
-func (p *Pages) with(rw http.ResponseWriter, req *http.Request, role access.Role, may, needed string) (access.Caller, bool) {
+// with is who is signed in with a role; others are told what they may not, and which roles it needs.
+func (p *Pages) with(rw http.ResponseWriter, req *http.Request, role access.Role) (access.Caller, bool) {
 	c, ok := p.Reader(rw, req)
 	if !ok || c.May(role) {
 		return c, ok
 	}
-	shown := p.PageFor(req.Context(), c, "Your token "+may) // with the button to sign out
-	shown.Home, shown.Data = view.Home, "Sign out, and sign in with one of the role "+needed+"."
+	in := p.Site.WordsFor(req.Context(), rw, c.Person)
+	needed := string(access.RoleAdmin)
+	if role == access.RoleOperate {
+		needed = in.Text("%s or %s", role, needed)
+	}
+	shown := p.PageFor(req.Context(), c, in.Text("Your token may not do this")) // with the button to sign out
+	shown.In, shown.Home, shown.Data = in, view.Home, in.Text("Sign out, and sign in with one of the role %s.", needed)
 	if c.Person != "" {
-		shown.Title, shown.Data = "You "+may, "Ask your administrator for the role "+needed+"."
+		shown.Title, shown.Data = in.Text("You may not do this"), in.Text("Ask your administrator for the role %s.", needed)
 	}
 	p.Site.Show(rw, http.StatusForbidden, "message", shown)
 	return c, false
-}
-
-// Self is the person who is signed in; otherwise a page says how to sign in.
-func (p *Pages) Self(rw http.ResponseWriter, req *http.Request) (access.Caller, bool) {
-	who, state, err := p.Sessions.Person(req)
-	switch {
-	case err != nil:
-		p.Site.Fail(rw, err)
-	case state == access.Unconfirmed:
-		p.confirm(rw, req)
-	case state == access.Nobody:
-		p.Site.Show(rw, http.StatusUnauthorized, "refused", view.Page{Title: "Your print jobs", Data: refusedPage{
-			What:   "Sign in with your account to see what waits for you, what it costs and what became of the rest.",
-			SignIn: access.Asked{Then: wayBack(req)}.Path(),
-		}})
-	}
-	return who, err == nil && state == access.Confirmed
 }
 
 // PageFor is a page for who is signed in at the console.

@@ -8,8 +8,6 @@ import (
 	"embed"
 	"errors"
 	"net/http"
-	"path"
-	"strings"
 	"time"
 
 	"pullprint/connector/access"
@@ -80,13 +78,6 @@ type signInPage struct {
 	SignIn string
 }
 
-// refusedPage is what a page says about a sign-in that did not succeed.
-type refusedPage struct {
-	What, Do string
-	// SignIn begins another; empty when that is of no use.
-	SignIn string
-}
-
 func (p *Pages) beginSignIn(rw http.ResponseWriter, req *http.Request) {
 	if err := p.Entra.Begin(rw, req); err != nil {
 		p.refuse(rw, err)
@@ -103,7 +94,7 @@ func (p *Pages) finishSignIn(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) refuse(rw http.ResponseWriter, err error) {
 	var refused *access.Refusal
 	if !errors.As(err, &refused) {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return
 	}
 	fields := []zap.Field{zap.Error(refused.Cause)}
@@ -111,16 +102,17 @@ func (p *Pages) refuse(rw http.ResponseWriter, err error) {
 		fields = append(fields, zap.String("code", entra.Code))
 	}
 	p.log.Warn("sign-in of a person refused", fields...)
-	data := refusedPage{What: refused.What, Do: refused.Do}
+	in := p.Site.Words(view.Wished(rw))
+	s := Stopped{What: in.Text(refused.What, refused.Args...), Do: in.Text(refused.Do)}
 	if refused.Again {
-		data.SignIn = access.Asked{Then: OwnHome, Choose: true}.Path()
+		s.Go, s.Button = access.Asked{Then: OwnHome, Choose: true}.Path(), in.Text("Sign in")
 	}
-	p.Site.Show(rw, refused.Status, "refused", view.Page{Title: "You are not signed in", Data: data})
+	p.Stop(rw, refused.Status, view.Page{In: in, Title: in.Text("You are not signed in")}, s)
 }
 
 func (p *Pages) signOut(rw http.ResponseWriter, req *http.Request) {
 	if _, err := p.Sessions.SignOutPerson(rw, req); err != nil {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return
 	}
 	http.Redirect(rw, req, "/auth/signed-out", http.StatusSeeOther)
@@ -130,11 +122,13 @@ func (p *Pages) signOut(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), view.Within)
 	defer cancel()
-	p.Site.Show(rw, http.StatusOK, "refused", view.Page{Title: "You are signed out", Data: refusedPage{
-		What:   "You are signed out of the print service, at this browser and at every other.",
-		Do:     "This browser is still signed in to Microsoft. On a device that others use, sign out there too.",
-		SignIn: access.Asked{Then: OwnHome, Choose: true}.Path(),
-	}, Home: p.Entra.SignOutURL(ctx)})
+	in := p.Site.Words(view.Wished(rw))
+	shown := view.Page{In: in, Title: in.Text("You are signed out"), Home: p.Entra.SignOutURL(ctx)}
+	p.Stop(rw, http.StatusOK, shown, Stopped{
+		What: in.Text("You are signed out of the print service, at this browser and at every other."),
+		Do:   in.Text("This browser is still signed in to Microsoft. On a device that others use, sign out there too."),
+		Go:   access.Asked{Then: OwnHome, Choose: true}.Path(), Button: in.Text("Sign in"),
+	})
 }
 
 // askSignIn asks whoever may not use a page of the console to sign in, or says why the sign-in that
@@ -147,70 +141,46 @@ func (p *Pages) askSignIn(rw http.ResponseWriter, req *http.Request) {
 	who, state, err := p.Sessions.Person(req)
 	switch {
 	case err != nil:
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 	case state == access.Unconfirmed:
-		p.confirm(rw, req)
+		p.confirm(rw, req, p.Site.WordsFor(req.Context(), rw, who.Person), Asks{Then: wayBack(req)})
 	case state == access.Confirmed:
-		shown := p.PageFor(req.Context(), who, "You have no role here")
-		shown.Data = refusedPage{
-			What:   "Your account may not use the console. Your own jobs are behind My jobs, at the top.",
-			Do:     "To use the console, ask your administrator for a role and sign in again, or sign in with another account.",
-			SignIn: access.Asked{Then: req.URL.RequestURI(), Choose: true}.Path(),
-		}
-		p.Site.Show(rw, http.StatusForbidden, "refused", shown)
+		p.noRole(rw, req, who)
 	default:
 		p.showSignIn(rw, req, "")
 	}
 }
 
+// noRole says to who is signed in that they may not use the console.
+func (p *Pages) noRole(rw http.ResponseWriter, req *http.Request, who access.Caller) {
+	in := p.Site.WordsFor(req.Context(), rw, who.Person)
+	shown := p.PageFor(req.Context(), who, in.Text("You have no role here"))
+	shown.In = in
+	p.Stop(rw, http.StatusForbidden, shown, Stopped{
+		What: in.Text("Your account may not use the console. Your own jobs are behind “%s”, at the top.", in.Text("My jobs")),
+		Do: in.Text("To use the console, ask your administrator for a role and sign in again, or sign in with another " +
+			"account."),
+		Go: access.Asked{Then: req.URL.RequestURI(), Choose: true}.Path(), Button: in.Text("Sign in"),
+	})
+}
+
 // showSignIn shows the ways to sign in at the console that there are, and what was wrong with the one
 // that was tried.
 func (p *Pages) showSignIn(rw http.ResponseWriter, req *http.Request, wrong string) {
+	in := p.Site.Words(view.Wished(rw))
+	shown := view.Page{In: in, Title: in.Text("Sign in"), Data: "/login"}
+	if wrong != "" {
+		shown.Wrong = in.Text(wrong)
+	}
 	if p.Entra == nil {
-		p.Site.Show(rw, http.StatusUnauthorized, "login", view.Page{Title: "Sign in", Wrong: wrong, Data: "/login"})
+		p.Site.Show(rw, http.StatusUnauthorized, "login", shown)
 		return
 	}
-	p.Site.Show(rw, http.StatusUnauthorized, "signin", view.Page{Title: "Sign in", Wrong: wrong, Data: p.signInFor(req)})
+	shown.Data = signInPage{access.Asked{Then: wayBack(req)}.Path()}
+	p.Site.Show(rw, http.StatusUnauthorized, "signin", shown)
 }
 
-// signInFor begins a sign-in that leads back to the page that was asked for.
-func (p *Pages) signInFor(req *http.Request) signInPage {
-	return signInPage{access.Asked{Then: wayBack(req)}.Path()}
-}
-
-// wayBack is the page of a form, or the page itself.
-func wayBack(req *http.Request) string {
-	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		return req.URL.RequestURI()
-	}
-	switch at := path.Dir(req.URL.Path); {
-	case at == "/jobs": // no page
-		return view.Home
-	case strings.HasPrefix(at, OwnHome+"/jobs/"):
-		return OwnHome
-	default:
-		return at
-	}
-}
-
-// confirm has Entra confirm who is signed in: a page does so by itself and comes back, a form is
-// not acted on.
-func (p *Pages) confirm(rw http.ResponseWriter, req *http.Request) {
-	again := access.Asked{Then: wayBack(req), Silent: true}.Path()
-	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		if req.URL.RawQuery == "" {
-			http.Redirect(rw, req, again, http.StatusSeeOther)
-			return
-		}
-		// It may be a form, as that of the console's filter: browsers follow none to another site by
-		// redirects, as form-action in view.Policy says, but leave the page as it is.
-		p.Site.Show(rw, http.StatusUnauthorized, "refused", view.Page{Title: "One moment", Refresh: 1, Then: again, Data: refusedPage{
-			What: "Microsoft confirms that it is still you.", Do: "If nothing happens, sign in.", SignIn: again,
-		}})
-		return
-	}
-	p.Site.Show(rw, http.StatusForbidden, "refused", view.Page{Title: "Nothing was done", Data: refusedPage{
-		What: "You have been here for a while, and Microsoft has to confirm that it is still you.",
-		Do:   "Sign in, which may need no more than this click, and do it again.", SignIn: again,
-	}})
+// fail shows that nobody can sign in or out at the moment.
+func (p *Pages) fail(rw http.ResponseWriter, err error) {
+	p.Site.FailIn(rw, p.Site.Words(view.Wished(rw)), view.Home, err)
 }

@@ -15,11 +15,11 @@ func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if err := p.tokenSignedIn(req.Context(), c); err != nil {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return
 	}
 	if err := p.Sessions.SignIn(rw, req, c, "/", sessionLife); err != nil {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return
 	}
 	http.Redirect(rw, req, "/", http.StatusSeeOther)
@@ -27,7 +27,7 @@ func (p *Pages) login(rw http.ResponseWriter, req *http.Request) {
 
 func (p *Pages) logout(rw http.ResponseWriter, req *http.Request) {
 	if err := p.Sessions.SignOut(req); err != nil {
-		p.Site.Fail(rw, err)
+		p.fail(rw, err)
 		return
 	}
 	http.Redirect(rw, req, "/", http.StatusSeeOther)

@@ -129,6 +129,11 @@ func (p *Pages) show(rw http.ResponseWriter, status int, name string, data view.
 		data.In = p.Site.Words(s.languages, view.Wished(rw))
 		data.Title, data.Wrong = data.In.Text(data.Title), data.In.Message(data.Wrong)
 		rw.Header().Set("Content-Security-Policy", pagePolicy)
+	} else {
+		data.In = p.Site.Words(view.Wished(rw))
+		if data.Wrong != "" {
+			data.Wrong = data.In.Text(data.Wrong)
+		}
 	}
 	p.Site.Show(rw, status, name, data)
 }

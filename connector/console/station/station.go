@@ -136,7 +136,7 @@ func Path(device string) string { return "/station/" + url.PathEscape(device) }
 func (p *Pages) stationSignIn(rw http.ResponseWriter, status int, device, wrong string) {
 	// Loaded anew, the page goes on when the token of the session is valid again.
 	p.show(rw, status, "login", view.Page{
-		Title: "Set up the station " + device, Wrong: wrong, Refresh: idleAgain, Then: Path(device),
+		Title: p.Site.Words(view.Wished(rw)).Text("Set up the station %s", device), Wrong: wrong, Refresh: idleAgain, Then: Path(device),
 		Data: Path(device) + "/login",
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/catalog"
 	"pullprint/policy"
@@ -158,19 +159,52 @@ func (s *Site) Execute(to io.Writer, name string, data Page) error {
 	return s.templates[name].ExecuteTemplate(to, "layout", data)
 }
 
-// Message answers with a text that leads nowhere.
+// Message answers with a text that leads nowhere, in a language that the browser wishes for if the catalog has
+// both title and text.
 func (s *Site) Message(rw http.ResponseWriter, status int, title, text string) {
-	s.Show(rw, status, "message", Page{Title: title, Data: text})
+	in := s.Words(Wished(rw))
+	if !in.Has(title) || !in.Has(text) {
+		in = s.Words("en")
+	}
+	s.Show(rw, status, "message", Page{Title: in.Text(title), Data: in.Text(text), In: in})
 }
 
 // Fail shows at the console what an error means to a person, and leads back.
 func (s *Site) Fail(rw http.ResponseWriter, err error) {
-	pr, logged := admin.ProblemOf(err)
-	if logged {
-		s.log.Warn("page failed", zap.Error(err))
-	}
+	pr, _ := s.problem(err)
 	s.Show(rw, pr.Status, "message", Page{Title: pr.Title, Data: pr.Detail, Home: Home})
 }
+
+// FailIn shows in a language what an error means to a person, and leads to home.
+func (s *Site) FailIn(rw http.ResponseWriter, in Words, home string, err error) {
+	status, title, text := s.Problem(in, err)
+	s.Show(rw, status, "message", Page{Title: title, Data: text, Home: home, In: in})
+}
+
+// Problem is what an error means to a person. What is told in English elsewhere is told in general in other
+// languages, and so is what is for who reads the log.
+func (s *Site) Problem(in Words, err error) (status int, title, text string) {
+	pr, logged := s.problem(err)
+	title, text = pr.Title, pr.Detail
+	if in.Code() != "en" {
+		title = in.Text("It did not work")
+	}
+	if logged || in.Code() != "en" {
+		text = in.Text(doWait)
+	}
+	return pr.Status, title, text
+}
+
+// problem is an error as the API tells it. One that is not the person's is logged.
+func (s *Site) problem(err error) (pr *apiclient.Problem, logged bool) {
+	if pr, logged = admin.ProblemOf(err); logged {
+		s.log.Warn("page failed", zap.Error(err))
+	}
+	return pr, logged
+}
+
+// doWait is what a person can do about an error that they did not cause.
+const doWait = "Nothing is lost: try again in a few seconds. If that does not help, tell your administrator."
 
 // Ref is the job that the address of a page names.
 func Ref(req *http.Request) graph.Ref {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -30,6 +31,12 @@ func (s *Site) Words(languages ...string) Words {
 		w.currency = s.o.Currency()
 	}
 	return w
+}
+
+// WordsFor are those for a person, by object id, as the directory says, else as the browser of a response wishes;
+// without a person as that wishes.
+func (s *Site) WordsFor(ctx context.Context, rw http.ResponseWriter, person string) Words {
+	return s.Words(s.Person(ctx, person).Language, Wished(rw))
 }
 
 // spoken is a response to a browser that wishes for languages.
