@@ -160,20 +160,21 @@ func (b *box) keep(now time.Time) time.Duration {
 	return min(d, longest)
 }
 
-// tried reports whether a message has been tried for so long, and so often.
-func (w *message) tried(now time.Time, least time.Duration, tries int) bool {
-	return w.Tries >= tries && now.Sub(w.First) >= least
+// triedForLong reports whether something has been tried long enough, by a person's channels or by a
+// webhook.
+func triedForLong(tries int, since, now time.Time) bool {
+	return tries >= minTries && now.Sub(since) >= giveUpAfter
 }
 
 // tired reports whether the first message has been tried long enough.
 func (b *box) tired(now time.Time) bool {
-	return b.Waiting[0].tried(now, giveUpAfter, minTries)
+	return triedForLong(b.Waiting[0].Tries, b.Waiting[0].First, now)
 }
 
 // slow reports whether the first message has been tried long enough by a channel that has one after it.
 func (b *box) slow(now time.Time) bool {
-	of := len(b.Waiting[0].Passed) + 1
-	return b.Waiting[0].tried(now, time.Duration(of)*passAfter, of*passTries)
+	w, nth := &b.Waiting[0], len(b.Waiting[0].Passed)+1
+	return w.Tries >= nth*passTries && now.Sub(w.First) >= time.Duration(nth)*passAfter
 }
 
 // pass notes a channel that will not take the first message.

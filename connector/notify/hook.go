@@ -50,11 +50,20 @@ type late struct {
 	ID     string    `json:"id"`
 	Stored time.Time `json:"stored"`
 	Next   time.Time `json:"next,omitzero"`
-	Tries  int       `json:"tries,omitempty"`
+	// Tries are those of the notice, and those at the waits of postAgain while the receiver did not work.
+	Tries int `json:"tries,omitempty"`
 }
 
 // old reports whether it has been tried long enough.
-func (l *late) old(now time.Time) bool { return now.Sub(l.Stored) >= giveUpAfter }
+func (l *late) old(now time.Time) bool { return triedForLong(l.Tries, l.Stored, now) }
+
+// due is when it is tried again; a time that is too far ahead was stored with a clock that was wrong.
+func (l *late) due(now time.Time) time.Time {
+	if l.Next.Sub(now) > farthest {
+		return now
+	}
+	return l.Next
+}
 
 // hook is one run of the delivery to a webhook. One goroutine has it, and posts one notice after the
 // other: a receiver that is slow delays its own notices and nothing else.
@@ -67,6 +76,11 @@ type hook struct {
 	down     error
 	failures int
 	until    time.Time
+	// tries are those since it does not work, at the waits of postAgain, and next is when another one
+	// counts; counts says that the last one did.
+	tries  int
+	next   time.Time
+	counts bool
 	// gone says that the receiver wants nothing any more.
 	gone bool
 }
@@ -125,11 +139,11 @@ func (h *hook) step(ctx context.Context) error {
 func (h *hook) nextDue(now time.Time) time.Duration {
 	next := now.Add(idle)
 	for i := range h.late {
-		at := h.late[i].Next
+		at := h.late[i].due(now)
 		if at.Before(h.until) {
 			at = h.until
 		}
-		if end := h.late[i].Stored.Add(giveUpAfter); end.Before(at) {
+		if end := h.late[i].Stored.Add(giveUpAfter); h.late[i].Tries >= minTries && end.Before(at) {
 			at = end
 		}
 		if at.Before(next) {
@@ -154,12 +168,24 @@ func (h *hook) take(ctx context.Context, r store.Record) error {
 	if !ok {
 		return nil
 	}
-	l := late{Sequence: r.Sequence, ID: digest(n.ID), Stored: r.Stored}
+	l := late{Sequence: r.Sequence, ID: digest(n.ID), Stored: r.Stored, Tries: h.tries}
 	done, err := h.try(ctx, n, &l)
 	if !done && err == nil {
 		h.late = append(h.late, l)
 	}
+	h.count()
 	return err
+}
+
+// count counts a try that the receiver did not work at for all that wait for it.
+func (h *hook) count() {
+	if !h.counts {
+		return
+	}
+	h.counts, h.changed = false, true
+	for i := range h.late {
+		h.late[i].Tries++
+	}
 }
 
 // again tries late notices that are due: one while the receiver does not work, and what has become
@@ -170,7 +196,7 @@ func (h *hook) again(ctx context.Context) error {
 	for i := range h.late {
 		l := &h.late[i]
 		if !l.old(now) {
-			if now.Before(h.until) || l.Next.After(now) || h.down != nil && probe {
+			if now.Before(h.until) || l.due(now).After(now) || h.down != nil && probe {
 				continue
 			}
 			probe = true
@@ -208,6 +234,7 @@ func (h *hook) tryAll(ctx context.Context, due map[uint64]*notice.Notice) (err e
 		}
 	}
 	h.late, h.changed = left, true
+	h.count()
 	return err
 }
 
@@ -220,7 +247,6 @@ func (h *hook) try(ctx context.Context, n *notice.Notice, l *late) (done bool, e
 		}
 		return false, nil
 	}
-	l.Tries++
 	var failed error
 	perr := recovery.Catch(func() error { failed = h.to.Post(ctx, n); return nil })
 	if ctx.Err() != nil {
@@ -228,6 +254,9 @@ func (h *hook) try(ctx context.Context, n *notice.Notice, l *late) (done bool, e
 	}
 	failed = cmp.Or(failed, perr)
 	h.noteDown(failed)
+	if h.down == nil {
+		l.Tries++
+	}
 	_, final := errors.AsType[*Refused](failed)
 	h.gone = errors.Is(failed, ErrGone)
 	switch {
@@ -273,9 +302,14 @@ func (h *hook) fields(n *notice.Notice, l *late) []zap.Field {
 func (h *hook) noteDown(failed error) {
 	server, down := errors.AsType[*Down](failed)
 	if !down {
-		h.down, h.failures, h.until = nil, 0, time.Time{}
+		h.down, h.failures, h.until, h.tries, h.next = nil, 0, time.Time{}, 0, time.Time{}
 		return
 	}
+	now := time.Now()
 	h.failures++
-	h.down, h.until = failed, time.Now().Add(max(downFor.Pause(h.failures), server.After))
+	h.down, h.until = failed, now.Add(max(downFor.Pause(h.failures), server.After))
+	if !h.next.After(now) {
+		h.tries++
+		h.counts, h.next = true, now.Add(postAgain.Pause(h.tries))
+	}
 }

@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/notice"
 	"pullprint/connector/notify"
@@ -189,11 +191,11 @@ func TestReceiverDownForDays(t *testing.T) { // it takes some seconds: more noti
 		for i := range 270 {
 			abort(t, b, person(i), i, "copies.too-many")
 		}
-		live(t, b, in, -1, 27*time.Hour, r)
+		live(t, b, in, -1, 30*time.Hour, r)
 		if n := len(dead(t, b)); n != 270 {
 			t.Errorf("%d dead letters", n)
 		}
-		if _, all := r.counts(); all > 28 {
+		if _, all := r.counts(); all > 30 {
 			t.Errorf("%d tries, though the receiver asked for an hour", all)
 		}
 		r.set(nil)
@@ -203,6 +205,60 @@ func TestReceiverDownForDays(t *testing.T) { // it takes some seconds: more noti
 			t.Errorf("%d notices", got)
 		}
 	})
+}
+
+// After a restart with a clock that is a day ahead or behind, what waits goes on being tried, whether a
+// receiver does not take one notice or none.
+func TestReceiverAndAnotherClock(t *testing.T) {
+	for name, failed := range map[string]error{"one": errors.New("answered 500"), "none": &notify.Down{Why: "answered 503"}} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				b, in, r := bustest.Open(t), &inbox{}, &receiver{fail: func(*notice.Notice) error { return failed }}
+				for i := range 3 {
+					abort(t, b, person(i), i, "copies.too-many")
+				}
+				live(t, b, in, -1, 5*time.Minute, r)
+				aDayAgo(t, b)
+				live(t, b, in, -1, 5*time.Minute, r)
+				if n := len(dead(t, b)); n != 0 {
+					t.Errorf("%d dead letters: %+v", n, dead(t, b))
+				}
+				r.set(nil)
+				live(t, b, in, -1, 2*time.Hour, r)
+				if got, _ := r.counts(); got != 3 {
+					t.Errorf("%d notices", got)
+				}
+			})
+		})
+	}
+}
+
+// aDayAgo makes what waits for the receiver look stored a day earlier, and due a day later.
+func aDayAgo(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	const key = notify.PositionPrefix + "webhook.key"
+	value, rev, err := b.State().Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var position map[string]any
+	if err := json.Unmarshal(value, &position); err != nil {
+		t.Fatal(err)
+	}
+	waiting := position["late"].([]any)
+	if len(waiting) != 3 {
+		t.Fatalf("%d notices wait", len(waiting))
+	}
+	for _, l := range waiting {
+		l.(map[string]any)["stored"] = time.Now().Add(-25 * time.Hour)
+		l.(map[string]any)["next"] = time.Now().Add(25 * time.Hour) // before the clock went back
+	}
+	if value, err = json.Marshal(position); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := b.State().CompareAndSet(t.Context(), key, value, rev, 0); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
 }
 
 // 410 switches a webhook off until the next start; what comes then is posted.
