@@ -120,7 +120,10 @@ func TestSharedCalls(t *testing.T) {
 		"tap": func(t *testing.T, s *slow) func(context.Context) error {
 			w := newWorld(t, bustest.Open(t), graphtest.Calm())
 			taps := tap.New(w.live("").release, slowOwners(t, s), nil, zap.NewNop())
-			return func(ctx context.Context) error { _, err := taps.Tap(ctx, "hq-2-west", "1", ""); return err }
+			return func(ctx context.Context) error {
+				_, err := taps.Tap(ctx, tap.Shown{Device: "hq-2-west", Number: "1"})
+				return err
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +201,7 @@ func TestDoubleTapCounted(t *testing.T) {
 		taps := tap.New(l.release, slowOwners(t, s), reg, zap.NewNop())
 		told := make(chan release.Outcome, 2)
 		tap := func() {
-			out, err := taps.Tap(t.Context(), "hq-2-west", "1", "")
+			out, err := taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "1"})
 			if err != nil {
 				t.Error(err)
 			}

@@ -46,12 +46,12 @@ func TestAsked(t *testing.T) {
 		}{
 			{decision.AskedByArrival, "", func(graphtest.JobID) error { return nil }},
 			{decision.AskedByBadge, "", func(graphtest.JobID) error {
-				_, err := taps.Tap(l.ctx, "hq-2-west", "1001", "")
+				_, err := taps.Tap(l.ctx, tap.Shown{Device: "hq-2-west", Number: "1001"})
 				return err
 			}},
 			{decision.AskedByBadgeToken, "helpdesk", func(graphtest.JobID) error {
 				time.Sleep(time.Minute) // another tap, not the same again
-				_, err := taps.Tap(l.ctx, "hq-2-west", "1001", "helpdesk")
+				_, err := taps.Tap(l.ctx, tap.Shown{Device: "hq-2-west", Number: "1001", Actor: "helpdesk"})
 				return err
 			}},
 			{decision.AskedByToken, "helpdesk", func(graphtest.JobID) error {

@@ -27,7 +27,7 @@ func TestStrikesTogether(t *testing.T) {
 			t.Helper()
 			var first [2]bool
 			for i, taps := range replicas {
-				_, err := taps.Tap(t.Context(), "hq-2-west", number, "")
+				_, err := taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: number})
 				var l *tap.LockedError
 				first[i] = errors.As(err, &l)
 			}
@@ -43,11 +43,11 @@ func TestStrikesTogether(t *testing.T) {
 				t.Fatal("locked by a card that was counted")
 			}
 		}
-		if _, err := replicas[0].Tap(t.Context(), "hq-2-west", "guess-4", ""); err != nil {
+		if _, err := replicas[0].Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "guess-4"}); err != nil {
 			t.Fatal(err)
 		}
 		for i, taps := range replicas {
-			if _, err := taps.Tap(t.Context(), "hq-2-west", "1001", ""); err == nil {
+			if _, err := taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "1001"}); err == nil {
 				t.Errorf("replica %d is not locked after five", i)
 			}
 		}

@@ -85,7 +85,7 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 				}
 				l := w.live("")
 				taps := tap.New(l.release, tap.NewBadgeOwners(book, nil, zap.NewNop()), nil, zap.NewNop())
-				if _, err := taps.Tap(l.ctx, "hq-2-west", "1001", ""); err != nil {
+				if _, err := taps.Tap(l.ctx, tap.Shown{Device: "hq-2-west", Number: "1001"}); err != nil {
 					t.Fatal(err)
 				}
 				switch {
@@ -96,7 +96,7 @@ func TestTapAgainAfterBadgeChanged(t *testing.T) {
 				case c.after != c.before:
 					enrol(c.after)
 				}
-				out, err := taps.Tap(l.ctx, "hq-2-west", "1001", "")
+				out, err := taps.Tap(l.ctx, tap.Shown{Device: "hq-2-west", Number: "1001"})
 				if err != nil || out.Owner != c.told || len(out.Released) != min(1, len(c.told)) {
 					t.Errorf("%+v, %v; want that of %q", out, err, c.told)
 				}

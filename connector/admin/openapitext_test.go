@@ -270,8 +270,8 @@ var texts = map[string]string{
 	"account":       accountText,
 	"key":           accountText,
 	"queues":        "The names of the queues whose jobs are told of, by the printer that a job is named with.",
-	"asked": "What asked for the decision: arrival, badge, badge-token, station, token, sign-in, phone, remote, erasure or sweep; " +
-		"absent when stored by a version that did not say.",
+	"asked": "What asked for the decision: arrival, badge, badge-token, pin, pin-token, station, token, sign-in, phone, remote, erasure or " +
+		"sweep; absent when stored by a version that did not say.",
 	"Problem":                  "RFC 9457",
 	"Problem.type":             "urn:pullprint:problem: and the kind of problem",
 	"Problem.detail":           "What is wrong with this request, and what to do next.",

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
+	"pullprint/connector/tap"
 )
 
 func (a *API) tap(r *request) (any, error) {
@@ -48,13 +49,13 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in apiclient.Tap
 		}
 	}
 	if caller.Device != "" {
-		return a.Taps.Tap(ctx, in.Device, in.Badge, "")
+		return a.Taps.Tap(ctx, tap.Shown{Device: in.Device, Number: in.Badge})
 	}
 	// A token that may show any badge at any device is audited, as for any other release.
 	if err := a.StoreAction(ctx, apiclient.Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return release.Outcome{}, err
 	}
-	return a.Taps.Tap(ctx, in.Device, in.Badge, caller.Name)
+	return a.Taps.Tap(ctx, tap.Shown{Device: in.Device, Number: in.Badge, Actor: caller.Name})
 }
 
 // ErrNoBadges is the answer to whatever needs badges when none are configured.

@@ -58,6 +58,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 		if cfg.NATS.Embedded == nil {
 			taps.Share(d.bus.State())
 		}
+		taps.AskPINs(cfg.Devices, d.pins, d.graph)
 		if d.enrolAt() != "" {
 			taps.SelfEnrol()
 		}

@@ -71,10 +71,14 @@ type Origin string
 const (
 	AskedByArrival Origin = "arrival" // the job came
 	AskedByBadge   Origin = "badge"   // a badge was shown at the reader of the device
+	// AskedByPIN is a person's name and PIN, typed at the reader of the device.
+	AskedByPIN     Origin = "pin"
 	AskedByStation Origin = "station" // its owner, or whom they let, chose at a station
 	AskedByToken   Origin = "token"   // whoever has the API token that Actor names
-	// AskedByBadgeToken is a badge's number that came with the API token that Actor names.
+	// AskedByBadgeToken is a badge's number that came with the API token that Actor names,
+	// AskedByPINToken a person's name and PIN.
 	AskedByBadgeToken Origin = "badge-token"
+	AskedByPINToken   Origin = "pin-token"
 	// AskedBySignIn is a person who signed in with Entra: Actor, or without one the owner.
 	AskedBySignIn Origin = "sign-in"
 	// AskedByPhone is its owner, or whom they let, signed in with Entra on a phone at the device,

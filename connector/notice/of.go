@@ -50,8 +50,8 @@ func byAnother(d *decision.Decision) bool {
 // people who signed in. What is found out by a look at Graph later may come after they left.
 func answeredAtOnce(d *decision.Decision) bool {
 	switch d.Asked {
-	case decision.AskedByBadge, decision.AskedByStation, decision.AskedByBadgeToken,
-		decision.AskedByPhone, decision.AskedByRemote:
+	case decision.AskedByBadge, decision.AskedByBadgeToken, decision.AskedByPIN, decision.AskedByPINToken,
+		decision.AskedByStation, decision.AskedByPhone, decision.AskedByRemote:
 		return d.Answer == nil || !d.Answer.ReadBack
 	}
 	return false

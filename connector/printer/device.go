@@ -25,6 +25,8 @@ type Device struct {
 	UnknownState string `yaml:"unknown_state"`
 	// Phone says whether people may release their jobs there by phone.
 	Phone Phone `yaml:"phone"`
+	// Factors are the ways in which people prove there who they are, alternatives; empty is ByBadge.
+	Factors []Factor `yaml:"-"`
 }
 
 // Phone says whether people may release their jobs at a device by phone, with the link that its sheet shows

@@ -2,12 +2,14 @@ package tap
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
 
 	"pullprint/connector/release"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 )
 
 // typedFor is how long what a reader typed at a station is remembered: the browser shows the
@@ -37,8 +39,9 @@ type typed struct {
 }
 
 // Visitor is who showed a badge at a station, where people choose their jobs; Owner is empty when the
-// badge is unknown or not valid any more. It counts and locks as a tap does, and takes as long as a
-// tap that finds no jobs.
+// badge is unknown or not valid any more, and where a PIN is asked for besides: then Claims is set. The
+// error is ErrNoBadges where badges count for nothing. It counts and locks as a tap does, and takes as
+// long as a tap that finds no jobs.
 //
 // If a number is unknown and begins with the number that was typed just before, the rest of
 // it counts: the same card was read twice, or the next card was read while the browser still
@@ -49,6 +52,8 @@ func (t *Taps) Visitor(ctx context.Context, device, number string) (who Visitor,
 	result := tapShown
 	if err = t.admitted(ctx, device, now); err != nil {
 		result = resultOf(err)
+	} else if t.card(device) == "" {
+		result, err = tapNotTaken, ErrNoBadges
 	} else {
 		switch who, err = t.identified(ctx, device, number, now); {
 		case errors.Is(err, ErrBadgeUnknown):
@@ -57,6 +62,8 @@ func (t *Taps) Visitor(ctx context.Context, device, number string) (who Visitor,
 			result, err = tapInvalid, nil
 		case err != nil:
 			result = tapFailed
+		case who.Claims != nil:
+			result = tapNeedsPIN
 		}
 	}
 	if errors.Is(err, release.ErrNoDevice) {
@@ -78,10 +85,14 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 			owner, err = t.badges.Owner(ctx, number, now)
 		}
 	}
-	who := t.VisitorOf(owner, number)
+	who := t.visitor(device, t.ClaimOf(owner, number))
 	switch {
 	case err == nil:
 		t.forgive(ctx, device, number, now)
+	case errors.Is(err, ErrBadgeUnknown) && t.maybePIN(device, number):
+		nothing := rand.Text()
+		t.countGuess(ctx, device, nothing, now)
+		who = t.visitor(device, t.ClaimOf("", nothing))
 	case errors.Is(err, ErrBadgeUnknown):
 		canonical := t.canonical(number)
 		t.tellOdd(device, canonical, now)
@@ -96,6 +107,16 @@ func (t *Taps) identified(ctx context.Context, device, number string, now time.T
 	}
 	t.noteTyped(device, number, now)
 	return who, err
+}
+
+// shortestCard is how many digits are rather a card's than a PIN's: cards with fewer are rare, and
+// nobody has to take a longer PIN.
+const shortestCard = 8
+
+// maybePIN reports whether somebody may have typed a PIN where a badge is shown. It is counted as an
+// unknown badge each time, and nothing that is made of it is kept.
+func (t *Taps) maybePIN(device, number string) bool {
+	return t.asksPIN(device) && pin.Possible(number) && len(number) < shortestCard
 }
 
 // offer is the code by which the owner of an unknown badge enrols it; empty where they can't.

@@ -16,10 +16,14 @@ const (
 	tapRepeated = "repeated"
 	tapFailed   = "failed"
 	tapShown    = "identified" // at a station, where its owner chooses
+	tapNeedsPIN = "pin-needed" // a badge alone, where a PIN is asked for after it
+	tapWrongPIN = "wrong-pin"
+	tapNotTaken = "not-taken" // a badge or a name where the device takes none
 )
 
 var tapResults = []string{
 	tapReleased, tapKept, tapEmpty, tapUnknown, tapInvalid, tapLocked, tapRepeated, tapFailed, tapShown,
+	tapNeedsPIN, tapWrongPIN, tapNotTaken,
 }
 
 // metrics count badges shown at devices.

@@ -55,6 +55,25 @@ func (s *strikes) count(tag string, limit guessLimit, now time.Time) (locks bool
 	return true
 }
 
+// countGuess counts an unknown badge or a wrong code, and locks the reader at unknownLimit.
+// Replicas count together; a guess that can't be stored is counted in this process.
+func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
+	tag := t.badges.GuessTag(guess)
+	t.mu.Lock()
+	locks := t.readers[device].count(tag, t.limit, now)
+	t.mu.Unlock()
+	if t.shared != nil {
+		if all, err := t.countTogether(context.WithoutCancel(ctx), device, tag, now); err != nil {
+			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
+		} else {
+			locks = all
+		}
+	}
+	if locks {
+		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", t.limit.count))
+	}
+}
+
 // maxTogether is how often a change is tried anew when another replica was faster: twice as often as
 // unknown badges can be shown at one reader before it locks, of those that lock soonest.
 const maxTogether = 2 * unknownLimit

@@ -3,6 +3,7 @@
 package tap
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -16,11 +17,11 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/cache"
-	"pullprint/connector/decision"
 	"pullprint/connector/directory"
 	"pullprint/connector/release"
 	"pullprint/connector/store"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/trigger/wait"
 )
 
@@ -83,6 +84,7 @@ type Taps struct {
 	secret   [32]byte // of this process: names badges in memory
 	shared   store.KV // guesses at a reader, counted over all replicas; nil for a single one
 	limit    guessLimit
+	factors  factors
 	// selfEnrol is set where people enrol their own badges.
 	selfEnrol bool
 	flight    cache.Flight[tapped]
@@ -140,45 +142,46 @@ func (t *Taps) Share(kv store.KV) { t.shared = kv }
 
 // Tap releases what the owner of a badge may release at a device. A repeat within a few seconds has
 // the same answer, unless the badge is somebody else's by then. A badge that is unknown or not valid
-// any more and a person without jobs get the same empty answer. actor is empty for the reader of the
-// device, else the name of the API token that shows the badge: it is recorded in the decisions. The
-// errors are ErrNoDevice, *LockedError, and what the store failed with.
-func (t *Taps) Tap(ctx context.Context, device, number, actor string) (release.Outcome, error) {
+// any more and a person without jobs get the same empty answer; where a PIN is asked for, a badge or a
+// name that is nobody's and a wrong PIN the same error. The errors are ErrNoDevice, *LockedError,
+// ErrNeedsPIN, ErrNoBadges, ErrNoNames, those of pin.PINs.Check, and what the store failed with.
+func (t *Taps) Tap(ctx context.Context, s Shown) (release.Outcome, error) {
 	start := time.Now()
-	o := release.Order{Device: device, Actor: actor, Asked: decision.AskedByBadge, At: start}
-	if actor != "" {
-		o.Asked = decision.AskedByBadgeToken
-	}
-	out, result, err := t.tap(ctx, o, number)
+	o := release.Order{Device: s.Device, Actor: s.Actor, Asked: s.asked(), At: start}
+	out, result, err := t.tap(ctx, o, s)
 	if errors.Is(err, release.ErrNoDevice) {
 		return out, err
 	}
-	t.metrics.taps.WithLabelValues(device, result).Inc()
-	t.log.Info("badge shown", zap.String("device", device), zap.String("result", result),
+	t.metrics.taps.WithLabelValues(s.Device, result).Inc()
+	t.log.Info("badge shown", zap.String("device", s.Device), zap.String("result", result),
 		zap.Int("released", len(out.Released)),
 		zap.Int("kept", len(out.Kept)), zap.Int("aborted", len(out.Aborted)))
-	if err == nil && out.Empty() {
-		err = t.equalise(ctx, start)
+	if err == nil && out.Empty() || errors.Is(err, pin.ErrWrong) {
+		err = cmp.Or(t.equalise(ctx, start), err)
 	}
 	return out, err
 }
 
 // tap carries out an order whose owner is not known yet.
-func (t *Taps) tap(ctx context.Context, o release.Order, number string) (release.Outcome, string, error) {
+func (t *Taps) tap(ctx context.Context, o release.Order, s Shown) (release.Outcome, string, error) {
 	device, now := o.Device, o.At
 	if err := t.admitted(ctx, device, now); err != nil {
 		return release.Outcome{}, resultOf(err), err
 	}
-	id := t.nameOf(device, number)
+	proven, err := t.proven(ctx, s, now)
+	if err != nil {
+		return release.Outcome{}, resultOf(err), err
+	}
+	id := t.sum(device, proven.Owner+"\x00"+t.canonical(s.Number))
 	d, joined, err := t.flight.Do(ctx, id, tapWithin, func(ctx context.Context) (tapped, error) {
-		owner, found := t.badges.Owner(ctx, number, now)
+		owner, found := t.ownerOf(ctx, s, proven, now)
 		if found == nil || errors.Is(found, ErrBadgeUnknown) || errors.Is(found, ErrBadgeInvalid) {
 			if out, ok := t.repeated(device, id, owner, now); ok {
 				return tapped{out, tapRepeated}, nil
 			}
 		}
 		o.Owner = owner
-		out, result, err := t.release(ctx, o, number, found)
+		out, result, err := t.release(ctx, o, s.Number, found)
 		if err == nil {
 			t.remember(device, id, answered{time.Now(), owner, out})
 		}
@@ -220,15 +223,6 @@ func (t *Taps) release(ctx context.Context, o release.Order, number string, foun
 	return out, tapKept, nil
 }
 
-// resultOf is the label of a tap that was refused.
-func resultOf(err error) string {
-	var locked *LockedError
-	if errors.As(err, &locked) {
-		return tapLocked
-	}
-	return tapFailed
-}
-
 // admitted returns an error when a device is unknown or locked, or when the store can't be
 // read.
 func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error {
@@ -257,25 +251,6 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 	return nil
 }
 
-// countGuess counts an unknown badge or a wrong code, and locks the reader at unknownLimit.
-// Replicas count together; a guess that can't be stored is counted in this process.
-func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Time) {
-	tag := t.badges.GuessTag(guess)
-	t.mu.Lock()
-	locks := t.readers[device].count(tag, t.limit, now)
-	t.mu.Unlock()
-	if t.shared != nil {
-		if all, err := t.countTogether(context.WithoutCancel(ctx), device, tag, now); err != nil {
-			t.log.Warn("unknown badge counted here alone", zap.String("device", device), zap.Error(err))
-		} else {
-			locks = all
-		}
-	}
-	if locks {
-		t.log.Warn("device locked after unknown badges", zap.String("device", device), zap.Int("limit", t.limit.count))
-	}
-}
-
 // sum is a keyed hash that is valid in this process.
 func (t *Taps) sum(of, text string) string {
 	mac := hmac.New(sha256.New, t.secret[:])
@@ -290,9 +265,6 @@ func (t *Taps) canonical(number string) string {
 	}
 	return number
 }
-
-// nameOf identifies a tap in memory without the number of its badge.
-func (t *Taps) nameOf(device, number string) string { return t.sum(device, t.canonical(number)) }
 
 // repeated is the answer to a tap of a moment ago, when the badge was the same person's.
 func (t *Taps) repeated(device, id, owner string, now time.Time) (release.Outcome, bool) {

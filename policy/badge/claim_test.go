@@ -1,6 +1,7 @@
 package badge
 
 import (
+	"crypto/rand"
 	"errors"
 	"strings"
 	"sync"
@@ -138,6 +139,43 @@ func TestClaimAcrossKeys(t *testing.T) {
 	}
 	if b, err := reg.Resolve(t.Context(), number, now); err != nil || b.Owner != ada {
 		t.Error(b, err)
+	}
+}
+
+// A code is good for what it was issued for, once, and for nothing else.
+func TestCodeFor(t *testing.T) {
+	reg := newRegistry(t, newMemory(), keyLine(1))
+	for _, purpose := range []Purpose{ForVisit, ForPIN} {
+		e := enrolment(ada)
+		e.Code = purpose
+		text, err := reg.IssueCode(t.Context(), e, time.Hour, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var other *PurposeError
+		if _, err := reg.Redeem(t.Context(), text, number, now); !errors.As(err, &other) || !errors.Is(err, ErrCode) || other.For != purpose {
+			t.Errorf("%s enrols a badge: %v", purpose, err)
+		}
+		for _, wrong := range []Purpose{ForVisit, ForPIN} {
+			if _, err := reg.UseCode(t.Context(), text, wrong, now); wrong != purpose && !errors.Is(err, ErrCode) {
+				t.Errorf("%s is good for %s: %v", purpose, wrong, err)
+			} else if wrong == purpose && err != nil {
+				t.Errorf("%s: %v", purpose, err)
+			}
+		}
+		if _, err := reg.UseCode(t.Context(), text, purpose, now); !errors.Is(err, ErrCode) || errors.As(err, new(*PurposeError)) {
+			t.Errorf("%s twice: %v", purpose, err)
+		}
+	}
+	text, err := reg.IssueCode(t.Context(), enrolment(ada), time.Hour, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reg.UseCode(t.Context(), text, ForVisit, now); !errors.Is(err, ErrCode) {
+		t.Errorf("a code for a badge opens a visit: %v", err)
+	}
+	if _, err := reg.UseCode(t.Context(), text, ForBadge, now.Add(time.Hour)); !errors.Is(err, ErrCode) {
+		t.Errorf("after its end: %v", err)
 	}
 }
 

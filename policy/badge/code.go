@@ -26,16 +26,29 @@ const MaxCodeLife = 7 * 24 * time.Hour
 
 const codePrefix = "c."
 
+// Purpose is what a one-time code is good for.
+type Purpose string
+
+// The purposes of codes.
+const (
+	// ForBadge enrols a badge.
+	ForBadge Purpose = ""
+	// ForVisit stands in for a forgotten badge, for one visit to a device.
+	ForVisit Purpose = "visit"
+	// ForPIN sets a PIN.
+	ForPIN Purpose = "pin"
+)
+
 type code struct {
+	For               Purpose   `json:"for,omitempty"`
 	Owner             string    `json:"owner"`
 	UserPrincipalName string    `json:"user_principal_name,omitempty"`
 	By                string    `json:"by"`
 	Expires           time.Time `json:"expires"`
 }
 
-// IssueCode makes a code with which its holder enrols one badge of their own,
-// once. Only its hash is stored; validFor is at most MaxCodeLife, and dice is
-// where randomness comes from.
+// IssueCode makes a code with which its holder does what e.Code is for, once. Only its hash is
+// stored; validFor is at most MaxCodeLife, and dice is where randomness comes from.
 func (reg *Registry) IssueCode(
 	ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader,
 ) (text string, err error) {
@@ -46,7 +59,7 @@ func (reg *Registry) IssueCode(
 		return "", fmt.Errorf("%w: a code is valid for a minute at least and %d days at most", ErrEnrolment,
 			MaxCodeLife/(24*time.Hour))
 	}
-	value, err := json.Marshal(code{canonicalOwner(e.Owner), e.UserPrincipalName, e.By, e.Now.Add(validFor)})
+	value, err := json.Marshal(code{e.Code, canonicalOwner(e.Owner), e.UserPrincipalName, e.By, e.Now.Add(validFor)})
 	if err != nil {
 		return "", fmt.Errorf("encode code: %w", err)
 	}
@@ -87,7 +100,7 @@ func codePlace(k key, text string) string {
 
 // findCode looks under every key: a code outlives a change of keys.
 func (reg *Registry) findCode(
-	ctx context.Context, text string, now time.Time,
+	ctx context.Context, text string, purpose Purpose, now time.Time,
 ) (c code, at string, rev uint64, err error) {
 	for _, k := range reg.keys.list {
 		at := codePlace(k, text)
@@ -96,11 +109,42 @@ func (reg *Registry) findCode(
 		case err != nil:
 			return code{}, "", 0, fmt.Errorf("read code: %w", err)
 		case rev != 0 && json.Unmarshal(value, &c) == nil && c.Owner != "" && now.Before(c.Expires):
+			if c.For != purpose {
+				return code{}, "", 0, &PurposeError{c.For}
+			}
 			c.Owner = canonicalOwner(c.Owner)
 			return c, at, rev, nil
 		}
 	}
 	return code{}, "", 0, ErrCode
+}
+
+// PurposeError is an ErrCode of a code that is good, and for something else.
+type PurposeError struct{ For Purpose }
+
+// Error implements error.
+func (e *PurposeError) Error() string { return "the code is for something else" }
+
+// Unwrap makes it an ErrCode.
+func (e *PurposeError) Unwrap() error { return ErrCode }
+
+// UseCode uses a code up that is for a visit or a PIN, and tells whose it is. If the process dies
+// before what it is for is done, a new code is needed. The error is ErrCode, which is a
+// *PurposeError of a code for something else, or why it can't be told.
+func (reg *Registry) UseCode(
+	ctx context.Context, text string, purpose Purpose, now time.Time,
+) (owner string, err error) {
+	c, at, rev, err := reg.findCode(ctx, text, purpose, now)
+	if err != nil {
+		return "", err
+	}
+	switch ok, err := reg.kv.Delete(ctx, at, rev); {
+	case err != nil:
+		return "", fmt.Errorf("use code: %w", err)
+	case !ok:
+		return "", ErrCode
+	}
+	return c.Owner, nil
 }
 
 // Redeem enrols a badge by a code. The code is used up before the badge is
@@ -116,7 +160,7 @@ func (reg *Registry) Redeem(ctx context.Context, text, number string, now time.T
 	if err := enrollable(canonical); err != nil {
 		return Badge{}, err
 	}
-	c, at, rev, err := reg.findCode(ctx, text, now)
+	c, at, rev, err := reg.findCode(ctx, text, ForBadge, now)
 	if err != nil {
 		return Badge{}, err
 	}

@@ -58,7 +58,9 @@ type Enrolment struct {
 	// badge; nil is UTC. Dated, when set, is told that an import has such a date.
 	Zone  *time.Location
 	Dated func()
-	Now   time.Time
+	// Code is what a code of IssueCode is for.
+	Code Purpose
+	Now  time.Time
 }
 
 // mistakes is how many mistakes of a file are looked for: each, where the others are stored.

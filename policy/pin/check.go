@@ -138,19 +138,19 @@ func (p *PINs) change(ctx context.Context, key string, life time.Duration, fn fu
 	return ErrConflict
 }
 
-// Check reports whether a PIN is the person's: nil, ErrWrong, a *LockedError, ErrBusy, or why that
-// can't be told. A right one takes the wrong ones of the same person back, also at the device:
-// whoever mistyped did not guess.
-func (p *PINs) Check(ctx context.Context, t Try, now time.Time) error {
+// Check reports whether a PIN is the person's, and names it as Version does. The error is ErrWrong,
+// a *LockedError, ErrBusy, or why it can't be told. A right one takes the wrong ones of the same
+// person back, also at the device: whoever mistyped did not guess.
+func (p *PINs) Check(ctx context.Context, t Try, now time.Time) (version string, err error) {
 	if !nameable(t.Owner) {
 		t.Owner, t.Claimed = "", cmp.Or(t.Claimed, t.Owner)
 	}
 	rec, _, err := p.read(ctx, cmp.Or(t.Owner, nobody))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := p.count(ctx, t, rec.Hash != "", now); err != nil {
-		return err
+		return "", err
 	}
 	h, err := parseHash(rec.Hash)
 	if err != nil {
@@ -159,15 +159,20 @@ func (p *PINs) Check(ctx context.Context, t Try, now time.Time) error {
 	right, err := p.right(ctx, h, t.Owner, t.PIN)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case !right:
-		return ErrWrong
+		return "", ErrWrong
 	}
+	return rec.version(), p.takeBack(ctx, t, rec, h)
+}
+
+// takeBack takes back what was counted of a person whose PIN was right.
+func (p *PINs) takeBack(ctx context.Context, t Try, rec record, h hash) error {
 	person, who := p.names(t)
 	if _, err := p.remove(ctx, personTry+person); err != nil {
 		return err
 	}
-	err = p.change(ctx, deviceTry+t.Device, window, func(s *tries) error {
+	err := p.change(ctx, deviceTry+t.Device, window, func(s *tries) error {
 		s.takeBack(func(w wrong) bool { return w.Who == who })
 		return nil
 	})

@@ -233,10 +233,17 @@ func (p *PINs) StateOf(ctx context.Context, owner string, now time.Time) (State,
 // it is let in until it is another.
 func (p *PINs) Version(ctx context.Context, owner string) (string, error) {
 	rec, _, err := p.read(ctx, owner)
-	if err != nil || rec.Hash == "" {
+	if err != nil {
 		return "", err
 	}
-	return rec.Changed.Format(time.RFC3339Nano), nil
+	return rec.version(), nil
+}
+
+func (r record) version() string {
+	if r.Hash == "" {
+		return ""
+	}
+	return r.Changed.Format(time.RFC3339Nano)
 }
 
 // CheckRecord reports with an error what is stored under a key and can't be read.

@@ -46,7 +46,8 @@ func try(owner, pin, device string) Try {
 
 func (p *PINs) check(t *testing.T, owner, pin, device string, after time.Duration) error {
 	t.Helper()
-	return p.Check(t.Context(), try(owner, pin, device), now.Add(after))
+	_, err := p.Check(t.Context(), try(owner, pin, device), now.Add(after))
+	return err
 }
 
 func isLocked(err error) bool { _, ok := errors.AsType[*LockedError](err); return ok }
@@ -64,7 +65,7 @@ func TestCheck(t *testing.T) {
 		"not the form of one":  try(ada, strings.Repeat("9", 1<<16), "d5"),
 		"a PIN of two at once": try(ada, adas+adas, "d6"),
 	} {
-		if err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
+		if _, err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -90,7 +91,7 @@ func TestSameWork(t *testing.T) {
 	var first [2]int64
 	for i, tr := range []Try{try(ada, "271829", "d1"), try("", adas, "d2"), try(grace, adas, "d3")} {
 		runs, calls := p.runs.Load(), counting.n
-		if err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
+		if _, err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
 			t.Fatal(err)
 		}
 		work := [2]int64{p.runs.Load() - runs, counting.n - calls}
@@ -149,7 +150,7 @@ func TestLocksDevice(t *testing.T) {
 	p, _ := withAda(t)
 	for i := range maxWrong {
 		tr := Try{Claimed: string(rune('a' + i)), Device: "hq", PIN: "111222"}
-		if err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
+		if _, err := p.Check(t.Context(), tr, now); !errors.Is(err, ErrWrong) {
 			t.Fatal(err)
 		}
 	}
@@ -203,7 +204,7 @@ func TestDiesBetween(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range maxWrong {
-		if err := p.Check(ctx, try(ada, adas, "hq"), now); !errors.Is(err, ErrBusy) {
+		if _, err := p.Check(ctx, try(ada, adas, "hq"), now); !errors.Is(err, ErrBusy) {
 			t.Fatal(err)
 		}
 	}
@@ -220,7 +221,7 @@ func TestTriesAtOnce(t *testing.T) {
 	runs := p.runs.Load()
 	for i := range 30 {
 		wg.Go(func() {
-			err := p.Check(t.Context(), try(ada, "271829", "d"+string(rune('A'+i))), now)
+			_, err := p.Check(t.Context(), try(ada, "271829", "d"+string(rune('A'+i))), now)
 			if !errors.Is(err, ErrWrong) && !isLocked(err) && !errors.Is(err, ErrConflict) {
 				t.Error(err)
 			}
@@ -362,7 +363,7 @@ func TestUncount(t *testing.T) {
 	p, _ := withAda(t)
 	for i := range 2 * maxWrong {
 		at := now.Add(time.Duration(i))
-		if err := p.Check(t.Context(), try(ada, "0077732803", "hq"), at); !errors.Is(err, ErrWrong) {
+		if _, err := p.Check(t.Context(), try(ada, "0077732803", "hq"), at); !errors.Is(err, ErrWrong) {
 			t.Fatal(err)
 		}
 		if err := p.Uncount(t.Context(), try(ada, "0077732803", "hq"), at); err != nil {
@@ -375,7 +376,7 @@ func TestUncount(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := p.Check(t.Context(), try(ada, "271829", "hq"), now); !errors.Is(err, ErrWrong) {
+		if _, err := p.Check(t.Context(), try(ada, "271829", "hq"), now); !errors.Is(err, ErrWrong) {
 			t.Fatal(err)
 		}
 	}

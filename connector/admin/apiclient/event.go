@@ -54,10 +54,14 @@ func (e *Event) Why() string {
 		return "as the job arrived"
 	case decision.AskedByBadge:
 		return "asked by a badge at the reader" + delegate
+	case decision.AskedByPIN:
+		return "asked by a PIN at the reader" + delegate
 	case decision.AskedByStation:
 		return "asked at the station" + delegate
 	case decision.AskedByBadgeToken:
 		return "asked by a badge that was sent with the API token " + e.Actor
+	case decision.AskedByPINToken:
+		return "asked by a PIN that was sent with the API token " + e.Actor
 	case decision.AskedByToken:
 		return "asked with the API token " + e.Actor
 	case decision.AskedBySignIn:

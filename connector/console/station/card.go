@@ -171,7 +171,7 @@ func (p *Pages) goOn(ctx context.Context, device, used string) (owner, ticket st
 // unless another has begun. It is asked before each act and each page of a visit: a
 // badge may be revoked while its owner, or who took it, stands there.
 func (p *Pages) goesOn(ctx context.Context, device, ticket string, who tap.Visitor) (bool, error) {
-	err := p.Taps.StillValid(ctx, who)
+	err := p.Taps.StillValid(ctx, device, who)
 	if errors.Is(err, tap.ErrBadgeInvalid) {
 		return false, p.Visits.leave(ctx, device, ticket)
 	}

@@ -111,14 +111,15 @@ func (p *Pages) redeem(ctx context.Context, device, code, number string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if d.who.Owner != "" && time.Since(d.at) < visitLife && p.Taps.StillValid(ctx, d.who) == nil {
+		if c := d.who.Claims; c != nil && time.Since(d.at) < visitLife && p.Taps.StillOwns(ctx, *c) == nil {
 			return nil
 		}
 	}
 	return p.Taps.Enrol(ctx, device, code+"\x00"+number, func(now time.Time) error {
 		b, err := p.Badges.Redeem(context.WithoutCancel(ctx), code, number, now)
 		if err == nil && first {
-			d.who, d.at = p.Taps.VisitorOf(b.Owner, number), now
+			c := p.Taps.ClaimOf(b.Owner, number)
+			d.who, d.at = tap.Visitor{Claims: &c}, now
 		}
 		return err
 	})

@@ -1,0 +1,234 @@
+package tap
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+
+	"pullprint/connector/directory"
+	"pullprint/connector/printer"
+	"pullprint/policy/badge"
+	"pullprint/policy/pin"
+	"pullprint/trigger/graph"
+)
+
+var (
+	// ErrNeedsPIN says that a badge alone releases nothing at a device.
+	ErrNeedsPIN = errors.New("the device asks for a PIN besides")
+	// ErrNoBadges says that badges count for nothing at a device.
+	ErrNoBadges = errors.New("the device takes no badges")
+	// ErrNoNames says that nobody is let in by a name at a device, with a PIN or without.
+	ErrNoNames = errors.New("the device takes no names, but badges")
+	// ErrCard says that what was typed for a PIN is the number of a badge.
+	ErrCard = errors.New("a badge was shown where a PIN was asked for")
+	// ErrAgain says that what was typed is the rest of a badge that was read twice.
+	ErrAgain = errors.New("the badge was read a second time")
+)
+
+// People finds users by what they say to be; *graph.Client is one.
+type People interface {
+	User(ctx context.Context, user string) (found graph.User, ok bool, err error)
+	UserByEmployeeID(ctx context.Context, employeeID string) (user graph.User, ok bool, err error)
+}
+
+// Claim is who somebody says to be at a device that asks for a PIN: by a badge, a name or a code.
+type Claim struct {
+	// Owner is the Entra object id; empty of somebody who is not known.
+	Owner string `json:"owner,omitempty"`
+	// Badge names the badge by a keyed hash, or else what was typed.
+	Badge string `json:"badge,omitempty"`
+	// Named is set of a name, and of a code for a forgotten badge.
+	Named bool `json:"named,omitempty"`
+}
+
+// factors is what Taps need for devices at which people type PINs.
+type factors struct {
+	devices map[string]printer.Device
+	pins    *pin.PINs
+	people  People
+}
+
+// AskPINs has devices ask for what their factors say. It is called before taps are answered.
+func (t *Taps) AskPINs(devices []printer.Device, pins *pin.PINs, people People) {
+	t.factors = factors{map[string]printer.Device{}, pins, people}
+	for _, d := range devices {
+		t.factors.devices[d.ID] = d
+	}
+}
+
+// card is what a badge at the device belongs to.
+func (t *Taps) card(device string) printer.Factor { return t.factors.devices[device].Card() }
+
+// asksPIN reports whether people type PINs at a device.
+func (t *Taps) asksPIN(device string) bool {
+	d := t.factors.devices[device]
+	return d.Takes(printer.ByPIN) || d.Card() == printer.ByBadgeAndPIN
+}
+
+// proven is who has proven by a PIN that a tap is theirs; nobody where a badge is enough. Whether the
+// badge or the name is known makes no difference but that no PIN of nobody is right.
+func (t *Taps) proven(ctx context.Context, s Shown, now time.Time) (Visitor, error) {
+	switch card := t.card(s.Device); {
+	case s.User != "" && !t.factors.devices[s.Device].Takes(printer.ByPIN):
+		return Visitor{}, ErrNoNames
+	case s.User == "" && card == "":
+		return Visitor{}, ErrNoBadges
+	case s.User == "" && card == printer.ByBadge:
+		return Visitor{}, nil
+	case s.PIN == "":
+		return Visitor{}, ErrNeedsPIN
+	}
+	var c Claim
+	var err error
+	if s.User != "" {
+		c, err = t.claimOf(ctx, s.User)
+	} else {
+		c, err = t.claimByBadge(ctx, s, now)
+	}
+	if err != nil {
+		return Visitor{}, err
+	}
+	return t.checkPIN(ctx, s.Device, c, s.PIN, now)
+}
+
+// claimByBadge is whose a badge is. One that is unknown is counted.
+func (t *Taps) claimByBadge(ctx context.Context, s Shown, now time.Time) (Claim, error) {
+	owner, err := t.badges.Owner(ctx, s.Number, now)
+	switch {
+	case errors.Is(err, ErrBadgeUnknown):
+		canonical := t.canonical(s.Number)
+		t.tellOdd(s.Device, canonical, now)
+		t.countGuess(ctx, s.Device, canonical, now)
+	case err != nil && !errors.Is(err, ErrBadgeInvalid):
+		return Claim{}, err
+	}
+	return t.ClaimOf(owner, s.Number), nil
+}
+
+// employeeID is what an employee id may look like: no more is asked of the directory.
+var employeeID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,16}$`)
+
+// claimOf is who has a user name or an employee id.
+func (t *Taps) claimOf(ctx context.Context, name string) (Claim, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)
+	defer cancel()
+	var found graph.User
+	var err error
+	switch {
+	case graph.ValidUserName(name):
+		found, _, err = t.factors.people.User(ctx, name)
+	case employeeID.MatchString(name):
+		found, _, err = t.factors.people.UserByEmployeeID(ctx, name)
+	}
+	if err != nil {
+		return Claim{}, err
+	}
+	owner, _ := graph.CanonicalGUID(found.ID)
+	return Claim{Owner: owner, Badge: t.badges.GuessTag("claimed\x00" + name), Named: true}, nil
+}
+
+// checkPIN is who claims to be somebody, with the PIN that was right.
+func (t *Taps) checkPIN(ctx context.Context, device string, c Claim, text string, now time.Time) (Visitor, error) {
+	version, err := t.factors.pins.Check(ctx, try(device, c, text), now)
+	if err != nil {
+		return Visitor{}, err
+	}
+	return Visitor{Owner: c.Owner, Badge: c.Badge, Named: c.Named, PIN: version}, nil
+}
+
+func try(device string, c Claim, text string) pin.Try {
+	return pin.Try{Owner: c.Owner, Claimed: c.Badge, Device: device, PIN: text}
+}
+
+// Claimant is who a user name or an employee id is of, as somebody says at a device that takes PINs
+// alone; elsewhere the error is ErrNoNames. One that nobody has is claimed by nobody, and the PIN is
+// asked for all the same. It takes as long as a tap that finds no jobs.
+func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error) {
+	now := time.Now()
+	if err := t.admitted(ctx, device, now); err != nil {
+		return Claim{}, err
+	}
+	if !t.factors.devices[device].Takes(printer.ByPIN) {
+		return Claim{}, ErrNoNames
+	}
+	c, err := t.claimOf(ctx, name)
+	if err != nil {
+		return Claim{}, err
+	}
+	return c, t.equalise(ctx, now)
+}
+
+// EnteredPIN is who claims to be somebody at a station, once the PIN that they typed is right. It takes
+// as long as a tap that finds no jobs. A reader types where the focus is: ErrCard says that the text
+// is a badge to be shown, ErrAgain that it is the rest of the badge that was shown just before.
+// Neither counts as a PIN. The other errors are *LockedError, those of pin.PINs.Check, and what the
+// store failed with.
+func (t *Taps) EnteredPIN(ctx context.Context, device string, c Claim, text string) (Visitor, error) {
+	now := time.Now()
+	if err := t.admitted(ctx, device, now); err != nil {
+		return Visitor{}, err
+	}
+	if !pin.Possible(text) {
+		return Visitor{}, ErrCard
+	}
+	if age, ok := t.endOfTyped(device, text, now); ok && age < restFor {
+		return Visitor{}, ErrAgain
+	}
+	who, err := t.checkPIN(ctx, device, c, text, now)
+	if errors.Is(err, pin.ErrWrong) {
+		// The directory is not asked: what may be a PIN does not leave the house.
+		if _, known := t.badges.registry.Resolve(ctx, text, now); known == nil {
+			if err := t.factors.pins.Uncount(ctx, try(device, c, text), now); err != nil {
+				return Visitor{}, err
+			}
+			return Visitor{}, ErrCard
+		}
+	}
+	result := tapShown
+	if err != nil {
+		result = resultOf(err)
+	}
+	t.metrics.taps.WithLabelValues(device, result).Inc()
+	if werr := t.equalise(ctx, now); werr != nil {
+		return Visitor{}, werr
+	}
+	return who, err
+}
+
+// Forgot is who a one-time code stands in for the badge of, for one visit: as a badge would, with a
+// PIN besides where the device asks for one. The error is ErrNoBadges where badges count for nothing. A
+// wrong code counts as an unknown badge.
+func (t *Taps) Forgot(ctx context.Context, device, code string) (Visitor, error) {
+	if t.card(device) == "" {
+		return Visitor{}, ErrNoBadges
+	}
+	var owner string
+	err := t.Enrol(ctx, device, code, func(now time.Time) (err error) {
+		owner, err = t.badges.registry.UseCode(context.WithoutCancel(ctx), code, badge.ForVisit, now)
+		return err
+	})
+	if err != nil {
+		return Visitor{}, err
+	}
+	return t.visitor(device, Claim{Owner: owner, Badge: t.badges.GuessTag("code\x00" + code), Named: true}), nil
+}
+
+// SetPIN sets the PIN of the person whom a one-time code is of, and tells who that is. A PIN that can't
+// be taken does not use the code up; a wrong code counts as an unknown badge. The errors are those of
+// Enrol and of pin.PINs.Set.
+func (t *Taps) SetPIN(ctx context.Context, device, code, text string) (owner string, err error) {
+	if err := pin.CheckNew(text); err != nil {
+		return "", err
+	}
+	err = t.Enrol(ctx, device, code, func(now time.Time) (err error) {
+		ctx := context.WithoutCancel(ctx)
+		if owner, err = t.badges.registry.UseCode(ctx, code, badge.ForPIN, now); err != nil {
+			return err
+		}
+		return t.factors.pins.Set(ctx, owner, text, "code", now)
+	})
+	return owner, err
+}
