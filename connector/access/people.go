@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"pullprint/connector/store"
 )
 
 // PersonState says whether a person is signed in at a browser.
@@ -100,31 +101,17 @@ type signOut struct {
 	Name string `json:"name"`
 }
 
-// maxTries is how often a sign-out is tried again after a concurrent one, which few browsers of
-// one person can cause.
-const maxTries = 8
-
 // EndPerson ends all sessions of a person, by object id, at every browser and replica. A session
 // that is being begun meanwhile ends too.
 func (s *Sessions) EndPerson(ctx context.Context, person string) error {
-	raw, err := json.Marshal(signOut{rand.Text()})
+	err := store.Change(ctx, s.store, signOutKey(person), MaxSession, func(o *signOut) bool {
+		o.Name = rand.Text()
+		return true
+	})
 	if err != nil {
-		return fmt.Errorf("encode sign-out: %w", err)
+		return fmt.Errorf("store sign-out: %w", err)
 	}
-	for range maxTries {
-		_, revision, err := s.store.Get(ctx, signOutKey(person))
-		if err != nil {
-			return fmt.Errorf("read sign-out: %w", err)
-		}
-		_, ok, err := s.store.CompareAndSet(ctx, signOutKey(person), raw, revision, MaxSession)
-		if err != nil {
-			return fmt.Errorf("store sign-out: %w", err)
-		}
-		if ok {
-			return nil
-		}
-	}
-	return errors.New("store sign-out: too many concurrent updates")
+	return nil
 }
 
 // SignOutPerson ends all sessions of the person who signed in at a browser, also one that is not

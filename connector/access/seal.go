@@ -7,10 +7,11 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"pullprint/connector/store"
 )
 
 // sealKey is where the key of the cookies is stored, which all replicas share.
@@ -71,7 +72,7 @@ func (s *sealer) key(ctx context.Context, again bool) (cipher.AEAD, error) {
 	if known != nil && !again {
 		return known, nil
 	}
-	for range maxTries {
+	for range store.MaxConflicts {
 		raw, revision, err := s.store.Get(ctx, sealKey)
 		if err != nil {
 			return nil, fmt.Errorf("read key of sign-ins: %w", err)
@@ -85,7 +86,7 @@ func (s *sealer) key(ctx context.Context, again bool) (cipher.AEAD, error) {
 			return nil, fmt.Errorf("store key of sign-ins: %w", err)
 		} // whether this one is stored or another replica's: the next turn reads it
 	}
-	return nil, errors.New("store key of sign-ins: too many concurrent updates")
+	return nil, fmt.Errorf("store key of sign-ins: %w", store.ErrConflicts)
 }
 
 func (s *sealer) use(key []byte) (cipher.AEAD, error) {

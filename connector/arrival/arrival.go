@@ -94,10 +94,10 @@ func (h *Handler) unknownJob(ctx context.Context, d store.Delivery, ev trigger.E
 
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
 // says that there may be one. After a concurrent update it reads again, up to
-// job.MaxConflicts times.
+// store.MaxConflicts times.
 func (h *Handler) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := job.Key(f.job.CreatedBy.ID, f.job.Ref)
-	for range job.MaxConflicts {
+	for range store.MaxConflicts {
 		at := f
 		if known {
 			if at.rec, at.rev, err = h.jobs.Get(ctx, key); err != nil {

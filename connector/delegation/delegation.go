@@ -82,10 +82,6 @@ func (s *Store) Put(ctx context.Context, d Delegation) error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	value, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encode delegation: %w", err)
-	}
 	keys, err := s.keys(ctx, d)
 	if err != nil {
 		return err
@@ -99,20 +95,14 @@ func (s *Store) Put(ctx context.Context, d Delegation) error {
 		}
 	}
 	life := d.Expires.Sub(d.Since).Round(time.Second) + time.Second
-	for range job.MaxConflicts {
-		_, rev, err := s.kv.Get(ctx, d.key())
-		if err != nil {
-			return fmt.Errorf("read delegation: %w", err)
-		}
-		_, ok, err := s.kv.CompareAndSet(ctx, d.key(), value, rev, life)
-		if err != nil {
-			return fmt.Errorf("store delegation: %w", err)
-		}
-		if ok {
-			return nil
-		}
+	err = store.Change(ctx, s.kv, d.key(), life, func(now *Delegation) bool {
+		*now = d
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("store delegation: %w", err)
 	}
-	return job.ErrBusy
+	return nil
 }
 
 // Remove ends a delegation, also one that an earlier version stored with ids in
@@ -147,7 +137,7 @@ func (s *Store) keys(ctx context.Context, d Delegation) (keys []string, err erro
 }
 
 func (s *Store) remove(ctx context.Context, key string) (ok bool, err error) {
-	for range job.MaxConflicts {
+	for range store.MaxConflicts {
 		_, rev, err := s.kv.Get(ctx, key)
 		if err != nil || rev == 0 {
 			return false, err
@@ -156,7 +146,7 @@ func (s *Store) remove(ctx context.Context, key string) (ok bool, err error) {
 			return ok, err
 		}
 	}
-	return false, job.ErrBusy
+	return false, store.ErrConflicts
 }
 
 // Of lists the owners whose jobs to may release now.

@@ -125,7 +125,7 @@ func (f *Notes) Begin(ctx context.Context, ref graph.Ref) (work context.Context,
 	if n, ok := ctx.Value(notedKey{}).(*noted); ok && n.key == key { // a part of what is noted
 		return ctx, func(well bool) { f.ended(n, well) }, nil
 	}
-	for range job.MaxConflicts {
+	for range store.MaxConflicts {
 		n, ok := f.join(key)
 		if !ok {
 			found, revision, err := f.look(ctx, key)

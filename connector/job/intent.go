@@ -20,9 +20,6 @@ const (
 // The sum behind it is in the table of daemon.loops.
 const HandleLimit = 10 * time.Minute
 
-// MaxConflicts is how often a change is tried again after a concurrent update.
-const MaxConflicts = 8
-
 // ErrInvalid says that a request is invalid.
 var ErrInvalid = errors.New("invalid")
 

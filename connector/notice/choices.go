@@ -2,12 +2,9 @@ package notice
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
-	"pullprint/connector/job"
 	"pullprint/connector/store"
 )
 
@@ -28,25 +25,13 @@ type choice struct {
 	Off   []string `json:"off"`
 }
 
-// ErrChosen says that a choice was changed by others all the time.
-var ErrChosen = errors.New("the choice is being changed elsewhere; try again")
-
 // Off are the kinds that a person does not want. What can't be read is no choice.
 func (c *Choices) Off(ctx context.Context, person string) ([]string, error) {
-	off, _, err := c.read(ctx, person)
-	return off, err
-}
-
-func (c *Choices) read(ctx context.Context, person string) (off []string, revision uint64, err error) {
-	value, revision, err := c.state.Get(ctx, ChoicePrefix+person)
+	is, _, err := store.Read[choice](ctx, c.state, ChoicePrefix+person)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read which notices a person wants: %w", err)
+		return nil, fmt.Errorf("read which notices a person wants: %w", err)
 	}
-	var is choice
-	if revision > 0 && json.Unmarshal(value, &is) == nil {
-		off = slices.DeleteFunc(is.Off, Mandatory)
-	}
-	return off, revision, nil
+	return slices.DeleteFunc(is.Off, Mandatory), nil
 }
 
 // SetOff stores the kinds that a person does not want; those that are none, or that everybody gets, are
@@ -58,24 +43,15 @@ func (c *Choices) SetOff(ctx context.Context, person string, off []string) error
 			next.Off = append(next.Off, kind)
 		}
 	}
-	value, err := json.Marshal(next)
+	err := store.Change(ctx, c.state, ChoicePrefix+person, 0, func(now *choice) bool {
+		if slices.Equal(slices.DeleteFunc(now.Off, Mandatory), next.Off) {
+			return false
+		}
+		*now = next
+		return true
+	})
 	if err != nil {
-		return fmt.Errorf("encode which notices a person wants: %w", err)
+		return fmt.Errorf("store which notices a person wants: %w", err)
 	}
-	for range job.MaxConflicts {
-		was, revision, err := c.read(ctx, person)
-		if err != nil {
-			return err
-		}
-		if slices.Equal(was, next.Off) {
-			return nil
-		}
-		switch _, ok, err := c.state.CompareAndSet(ctx, ChoicePrefix+person, value, revision, 0); {
-		case err != nil:
-			return fmt.Errorf("store which notices a person wants: %w", err)
-		case ok:
-			return nil
-		}
-	}
-	return ErrChosen
+	return nil
 }

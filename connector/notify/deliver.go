@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"pullprint/connector/job"
 	"pullprint/connector/notice"
 	"pullprint/connector/store"
 	"pullprint/trigger/graph"
@@ -171,7 +170,7 @@ func (p *delivery) takeIn(ctx context.Context, batch []store.Record) error {
 
 // takeFor puts notices into the box of one person.
 func (p *delivery) takeFor(ctx context.Context, owner string, list []notice.Notice) error {
-	for range job.MaxConflicts {
+	for range store.MaxConflicts {
 		b, err := p.read(ctx, owner)
 		if err != nil {
 			return err

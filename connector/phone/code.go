@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"pullprint/connector/printer"
+	"pullprint/connector/store"
 )
 
 // Codes change every codeEvery, and each is accepted for two of these: 60 s from when it appears, so that one
@@ -74,19 +74,6 @@ type presence struct {
 
 func presenceKey(device, person string) string { return "phone.at." + device + "." + person }
 
-// presence reads what is stored; what is damaged counts as nothing, which at most makes the person type the
-// code once more.
-func (d *Devices) presence(ctx context.Context, device, person string) (p presence, revision uint64, err error) {
-	raw, revision, err := d.store.Get(ctx, presenceKey(device, person))
-	if err != nil {
-		return p, 0, fmt.Errorf("read who is at a device: %w", err)
-	}
-	if revision != 0 && json.Unmarshal(raw, &p) != nil {
-		return presence{}, revision, nil
-	}
-	return p, revision, nil
-}
-
 // Present reports whether a person may act at a device by phone now: at one with codes for a while after they
 // typed the right one.
 func (d *Devices) Present(ctx context.Context, device, person string, now time.Time) (bool, error) {
@@ -96,8 +83,12 @@ func (d *Devices) Present(ctx context.Context, device, person string, now time.T
 	case printer.PhoneOff:
 		return false, nil
 	}
-	p, _, err := d.presence(ctx, device, person)
-	return now.Before(p.Until), err
+	// What is damaged counts as nothing, which at most makes the person type the code once more.
+	p, _, err := store.Read[presence](ctx, d.store, presenceKey(device, person))
+	if err != nil {
+		return false, fmt.Errorf("read who is at a device: %w", err)
+	}
+	return now.Before(p.Until), nil
 }
 
 // Enter takes the code that a person typed: afterwards they are present. The error is ErrCode, ErrGuesses, or
@@ -111,32 +102,22 @@ func (d *Devices) Enter(ctx context.Context, device, person, typed string, now t
 		return r
 	}, typed)
 	right := d.Mode(device) == printer.PhoneCode && d.valid(device, code, now)
-	for range maxTries {
-		p, revision, err := d.presence(ctx, device, person)
-		if err != nil {
-			return err
-		}
+	var outcome error
+	err := store.Change(ctx, d.store, presenceKey(device, person), guessesIn, func(p *presence) bool {
 		p.Wrong = slices.DeleteFunc(p.Wrong, func(at time.Time) bool { return now.Sub(at) >= guessesIn })
-		if len(p.Wrong) >= maxGuesses {
-			return ErrGuesses
+		switch {
+		case len(p.Wrong) >= maxGuesses:
+			outcome = ErrGuesses
+			return false
+		case right:
+			*p, outcome = presence{Until: now.Add(presentFor)}, nil
+		default:
+			p.Wrong, outcome = append(p.Wrong, now), ErrCode
 		}
-		if right {
-			p = presence{Until: now.Add(presentFor)}
-		} else {
-			p.Wrong = append(p.Wrong, now)
-		}
-		raw, err := json.Marshal(p)
-		if err != nil {
-			return fmt.Errorf("encode who is at a device: %w", err)
-		}
-		switch _, ok, err := d.store.CompareAndSet(ctx, presenceKey(device, person), raw, revision, guessesIn); {
-		case err != nil:
-			return fmt.Errorf("store who is at a device: %w", err)
-		case ok && !right:
-			return ErrCode
-		case ok:
-			return nil
-		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("store who is at a device: %w", err)
 	}
-	return errors.New("store who is at a device: too many concurrent updates")
+	return outcome
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -30,10 +29,6 @@ var (
 
 // linkBytes is how much of a keyed hash a link has: 128 bits can't be guessed, and make a code of few dots.
 const linkBytes = 16
-
-// maxTries is how often a compare-and-set is tried again after a concurrent one: few administrators renew one
-// link at once, and few phones of one person are at one device.
-const maxTries = 8
 
 // Keys makes keyed hashes; *badge.Registry does. Links are derived from the badge keys and need no secret of
 // their own: each purpose has its own domain of HMAC, every replica has the file, and devices can't be
@@ -82,7 +77,7 @@ func (d *Devices) URL(ctx context.Context, device string) (string, error) {
 	if d.Mode(device) == printer.PhoneOff {
 		return "", fmt.Errorf("%w: %s", ErrNoDevice, device)
 	}
-	g, _, err := d.generation(ctx, device)
+	g, err := d.generation(ctx, device)
 	if err != nil {
 		return "", err
 	}
@@ -98,7 +93,7 @@ func (d *Devices) Verify(ctx context.Context, device, k string) error {
 	if err != nil || len(given) != linkBytes {
 		return ErrLink
 	}
-	g, _, err := d.generation(ctx, device)
+	g, err := d.generation(ctx, device)
 	if err != nil {
 		return err
 	}
@@ -115,26 +110,15 @@ func (d *Devices) Renew(ctx context.Context, device string) (string, error) {
 	if d.Mode(device) == printer.PhoneOff {
 		return "", fmt.Errorf("%w: %s", ErrNoDevice, device)
 	}
-	for range maxTries {
-		g, revision, err := d.generation(ctx, device)
-		if err != nil && !errors.Is(err, errDamaged) {
-			return "", err
-		}
-		// By the clock, so that no generation comes a second time after one was lost with the store, or is
-		// damaged.
-		raw, err := json.Marshal(generation{max(g+1, time.Now().Unix())})
-		if err != nil {
-			return "", fmt.Errorf("encode the generation of a link: %w", err)
-		}
-		_, ok, err := d.store.CompareAndSet(ctx, generationKey(device), raw, revision, 0)
-		if err != nil {
-			return "", fmt.Errorf("store the generation of a link: %w", err)
-		}
-		if ok {
-			return d.URL(ctx, device)
-		}
+	// By the clock, so that no generation comes a second time after one was lost with the store, or is damaged.
+	err := store.Change(ctx, d.store, generationKey(device), 0, func(g *generation) bool {
+		g.Generation = max(g.Generation+1, time.Now().Unix())
+		return true
+	})
+	if err != nil {
+		return "", fmt.Errorf("store the generation of a link: %w", err)
 	}
-	return "", errors.New("store the generation of a link: too many concurrent updates")
+	return d.URL(ctx, device)
 }
 
 // generation is what is stored of a device's link once it was renewed.
@@ -149,19 +133,15 @@ func generationKey(device string) string { return "phone.link." + device }
 var errDamaged = errors.New("the generation of the link is damaged; renew it: pullprint devices qr --renew DEVICE")
 
 // generation is that of the links of a device, 0 before one was renewed.
-func (d *Devices) generation(ctx context.Context, device string) (g int64, revision uint64, err error) {
-	raw, revision, err := d.store.Get(ctx, generationKey(device))
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the generation of a link: %w", err)
+func (d *Devices) generation(ctx context.Context, device string) (int64, error) {
+	v, revision, err := store.Read[generation](ctx, d.store, generationKey(device))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read the generation of a link: %w", err)
+	case revision != 0 && v.Generation <= 0:
+		return 0, fmt.Errorf("device %s: %w", device, errDamaged)
 	}
-	if revision == 0 {
-		return 0, 0, nil
-	}
-	var v generation
-	if err := json.Unmarshal(raw, &v); err != nil || v.Generation <= 0 {
-		return 0, revision, fmt.Errorf("device %s: %w", device, errDamaged)
-	}
-	return v.Generation, revision, nil
+	return v.Generation, nil
 }
 
 // tags are what links of a generation may have, that of the current key first.

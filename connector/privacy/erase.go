@@ -258,7 +258,7 @@ func (p *People) eraseKeys(ctx context.Context, h holding, w identity, done *Era
 // eraseKey erases a key, or what is in it of a person, as it is by now. ok is false
 // when others change it all the while.
 func (p *People) eraseKey(ctx context.Context, h holding, w identity, f told, done *Erased) (ok bool, err error) {
-	for range job.MaxConflicts {
+	for range store.MaxConflicts {
 		own := h.own(w, f.key, f.value)
 		switch {
 		case own && h.name == "jobs" && !stateOf(f.value).Final():

@@ -1,7 +1,8 @@
 // Package store holds the values that the durable store and the parts of the connector
 // exchange: a task and what becomes of it, records, taps, the state of a stream, and the
-// errors that callers tell apart. It has no behaviour and imports nothing of this module,
-// so that a part needs to know neither NATS nor the package that speaks to it.
+// errors that callers tell apart; and the loop that changes a value by compare-and-set. It
+// imports nothing of this module but leaves, so that a part needs to know neither NATS nor
+// the package that speaks to it.
 package store
 
 import (

@@ -2,11 +2,10 @@ package tap
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"pullprint/connector/store"
 
 	"go.uber.org/zap"
 )
@@ -74,28 +73,13 @@ func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Ti
 	}
 }
 
-// maxTogether is how often a change is tried anew when another replica was faster: twice as often as
-// unknown badges can be shown at one reader before it locks, of those that lock soonest.
-const maxTogether = 2 * unknownLimit
-
+// strikesPrefix is that of the keys of what replicas know together of a reader. What can't be read
+// is counted anew: a reader must not be closed for good by it.
 const strikesPrefix = "strikes."
-
-// strikesOf reads what replicas know together.
-func (t *Taps) strikesOf(ctx context.Context, device string) (strikes, uint64, error) {
-	var s strikes
-	raw, revision, err := t.shared.Get(ctx, strikesPrefix+device)
-	if err != nil {
-		return strikes{}, 0, fmt.Errorf("read the unknown badges of a reader: %w", err)
-	}
-	if revision != 0 && json.Unmarshal(raw, &s) != nil {
-		s = strikes{} // they are counted anew: a reader must not be closed for good by it
-	}
-	return s, revision, nil
-}
 
 // countTogether adds a guess to those of all replicas.
 func (t *Taps) countTogether(ctx context.Context, device, tag string, now time.Time) (locks bool, err error) {
-	err = t.changeTogether(ctx, device, func(s *strikes) bool {
+	err = store.Change(ctx, t.shared, strikesPrefix+device, triedFor, func(s *strikes) bool {
 		if slices.Contains(s.Tried, tag) {
 			locks = false
 			return false
@@ -104,28 +88,6 @@ func (t *Taps) countTogether(ctx context.Context, device, tag string, now time.T
 		return true
 	})
 	return locks, err
-}
-
-// changeTogether stores what fn makes of what replicas know together, unless fn reports
-// that it changed nothing.
-func (t *Taps) changeTogether(ctx context.Context, device string, fn func(s *strikes) bool) error {
-	for range maxTogether {
-		s, revision, err := t.strikesOf(ctx, device)
-		if err != nil {
-			return err
-		}
-		if !fn(&s) {
-			return nil
-		}
-		raw, err := json.Marshal(s)
-		if err != nil {
-			return fmt.Errorf("encode the unknown badges of a reader: %w", err)
-		}
-		if _, ok, err := t.shared.CompareAndSet(ctx, strikesPrefix+device, raw, revision, triedFor); err != nil || ok {
-			return err
-		}
-	}
-	return errors.New("too many concurrent updates")
 }
 
 // takeBack takes back the guess that was counted at a time, and reports whether it was.
@@ -225,7 +187,7 @@ func (t *Taps) forgive(ctx context.Context, device, number string, now time.Time
 	if len(mine) == 0 || t.shared == nil {
 		return
 	}
-	err := t.changeTogether(context.WithoutCancel(ctx), device, func(s *strikes) (changed bool) {
+	err := store.Change(context.WithoutCancel(ctx), t.shared, strikesPrefix+device, triedFor, func(s *strikes) (changed bool) {
 		for _, p := range mine {
 			changed = s.takeBack(p.tag, p.at) || changed
 		}

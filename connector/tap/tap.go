@@ -237,9 +237,9 @@ func (t *Taps) admitted(ctx context.Context, device string, now time.Time) error
 		return fmt.Errorf("%w: %s", release.ErrNoDevice, device)
 	}
 	if t.shared != nil {
-		s, _, err := t.strikesOf(ctx, device)
+		s, _, err := store.Read[strikes](ctx, t.shared, strikesPrefix+device)
 		if err != nil {
-			return err
+			return fmt.Errorf("read the unknown badges of a reader: %w", err)
 		}
 		if s.Locked.After(until) {
 			until = s.Locked

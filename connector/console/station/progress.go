@@ -18,7 +18,7 @@ func (p *Pages) stationProgress(rw http.ResponseWriter, req *http.Request) {
 	if !ok {
 		return
 	}
-	v, _, err := p.Visits.read(req.Context(), device)
+	v, err := p.Visits.read(req.Context(), device)
 	d := p.results.last(device)
 	if err != nil || d == nil || v.Owner == "" || v.Owner != d.who.Owner || !time.Now().Before(v.Until) ||
 		v.Ticket != hashOf(req.URL.Query().Get("visit")) || v.Used != hashOf(d.ticket) || d.page.Outcome == nil {

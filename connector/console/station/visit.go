@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,10 +15,6 @@ import (
 // visitLife is how long a visit lasts after its person did something. A page ends it sooner,
 // after forgetAfter; this is for a browser that has stopped.
 const visitLife = 60 * time.Second
-
-// maxTries is how often a change of a visit is tried again after a concurrent one: at one
-// station there are only a few requests at once.
-const maxTries = 8
 
 // visit is who is at a station. There is one for each device, so that a card ends
 // the visit of whoever was there. It is stored, for every replica and over restarts.
@@ -74,39 +68,22 @@ func hashOf(secret string) string {
 // change reads the visit at a device and stores what fn makes of it, unless fn
 // reports false.
 func (s *Visits) change(ctx context.Context, device string, fn func(v *visit) bool) error {
-	for range maxTries {
-		v, rev, err := s.read(ctx, device)
-		if err != nil {
-			return fmt.Errorf("read visit: %w", err)
-		}
-		if !fn(&v) {
-			return nil
-		}
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("encode visit: %w", err)
-		}
-		if _, ok, err := s.store.CompareAndSet(ctx, visitKey(device), raw, rev, visitLife); err != nil {
-			return fmt.Errorf("store visit: %w", err)
-		} else if ok {
-			return nil
-		}
+	err := store.Change(ctx, s.store, visitKey(device), visitLife, func(v *visit) bool {
+		v.Device = device
+		return fn(v)
+	})
+	if err != nil {
+		return fmt.Errorf("change visit: %w", err)
 	}
-	return errors.New("store visit: too many concurrent updates")
+	return nil
 }
 
 // read reads the visit at a device. One that is damaged is none: otherwise the device could
 // not be used any more.
-func (s *Visits) read(ctx context.Context, device string) (v visit, revision uint64, err error) {
-	raw, revision, err := s.store.Get(ctx, visitKey(device))
-	if err != nil || revision == 0 {
-		return visit{Device: device}, 0, err
-	}
-	if json.Unmarshal(raw, &v) != nil {
-		v = visit{}
-	}
+func (s *Visits) read(ctx context.Context, device string) (visit, error) {
+	v, _, err := store.Read[visit](ctx, s.store, visitKey(device))
 	v.Device = device
-	return v, revision, nil
+	return v, err
 }
 
 // shown ends the visit of whoever is at a device, as a card was shown there, and names

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pullprint/connector/store"
 	"pullprint/connector/tap"
 )
 
@@ -81,7 +82,7 @@ func TestVisitChangedByAnother(t *testing.T) {
 		t.Errorf("it was not stored: %v, %v", u, err)
 	}
 	k.others, k.writes = 100, 0
-	if err := v.End(t.Context(), "west"); err == nil || k.writes != maxTries {
+	if err := v.End(t.Context(), "west"); err == nil || k.writes != store.MaxConflicts {
 		t.Errorf("%v after %d writes", err, k.writes)
 	}
 }
