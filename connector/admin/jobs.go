@@ -65,11 +65,14 @@ func (a *API) ListPage(ctx context.Context, field string, f apiclient.JobFilter,
 	return a.page(fits, limit, after), nil
 }
 
-// filter returns which jobs a list shows. An owner, queue or state that does not exist is an
-// error, which calls the owner by its field.
+// filter returns which jobs a list shows, once all jobs are known. An owner, queue or state that
+// does not exist is an error, which calls the owner by its field.
 func (a *API) filter(ctx context.Context, field string, f apiclient.JobFilter) (fits func(*index.Entry) bool, err error) {
 	if f.State != "" && !slices.Contains(States, job.State(f.State)) {
 		return nil, badRequest("state must be one of %s", join(States))
+	}
+	if err := a.Index.Wait(ctx); err != nil {
+		return nil, err
 	}
 	if f.Owner, err = a.owner(ctx, field, f.Owner); err != nil {
 		return nil, err
@@ -169,8 +172,11 @@ func (a *API) find(r *request) (job.Record, error) {
 	return a.Record(r.Context(), graph.Ref{Printer: r.PathValue("printer"), Job: r.PathValue("job")})
 }
 
-// Record is the record of a job.
+// Record is the record of a job, once all jobs are known.
 func (a *API) Record(ctx context.Context, ref graph.Ref) (job.Record, error) {
+	if err := a.Index.Wait(ctx); err != nil {
+		return job.Record{}, err
+	}
 	e, ok := a.Index.Lookup(ref)
 	if !ok {
 		return job.Record{}, a.noJob()

@@ -12,6 +12,7 @@ import (
 
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/directory"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
@@ -87,6 +88,10 @@ func sentinel(err error) *apiclient.Problem {
 	case errors.Is(err, release.ErrNoJob):
 		return failure(http.StatusNotFound, "no-such-job", "There is no such job",
 			"No record of this job"+strings.TrimPrefix(err.Error(), release.ErrNoJob.Error())+".")
+	case errors.Is(err, index.ErrReading):
+		return retryIn(tryAgainAfter, failure(http.StatusServiceUnavailable, "starting", "The job records are still being read",
+			"The service has started a moment ago and does not know all jobs yet. Try again in a few seconds; /readyz "+
+				"says what is wrong if they can't be read."))
 	case errors.Is(err, tap.ErrTooOften):
 		return failure(http.StatusTooManyRequests, "too-often", "You have asked to print very often",
 			"Nothing was printed: wait for ten minutes, or show your badge at a printer.")

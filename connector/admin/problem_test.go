@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pullprint/connector/directory"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/connector/release"
@@ -46,6 +47,7 @@ func TestProblems(t *testing.T) {
 		{badge.ErrCode, 422, "bad-code", false, false},
 		{badge.ImportError{{Line: 2, Message: "no owner"}}, 422, "bad-rows", false, false},
 		{ErrNoBadges, 404, "no-badges", false, false},
+		{index.ErrReading, 503, "starting", true, true},
 		{store.ErrUnavailable, 503, "store-unavailable", true, true},
 		{errors.New("dial tcp 10.0.0.7:4222"), 503, "unavailable", true, true},
 		{context.Canceled, 503, "unavailable", true, false}, // whoever asked is gone

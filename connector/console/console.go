@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -72,9 +73,13 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		data.Filter.State = string(job.Held)
 	}
 	data.States = admin.States
-	jobs, wrong := p.filtered(req.Context(), c, q, apiclient.JobFilter{
+	jobs, err := p.filtered(req.Context(), c, q, apiclient.JobFilter{
 		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
 	})
+	if errors.Is(err, index.ErrReading) { // what is counted below would be of a part of the jobs
+		p.Site.Fail(rw, err)
+		return
+	}
 	data.Jobs = jobs
 	count := p.Held()
 	for _, queue := range p.Queues {
@@ -95,7 +100,10 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	// Reloading would lose what is being typed into the filter: a page that reloads itself
 	// has no filter, and one with a filter does not reload itself.
 	shown := p.Callers.PageFor(req.Context(), c, "Console")
-	shown.Wrong = wrong
+	if err != nil {
+		pr, _ := admin.ProblemOf(err)
+		shown.Wrong = pr.Title + ": " + pr.Detail
+	}
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
 	}
@@ -108,19 +116,15 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 }
 
 // filtered are the jobs that the console lists: none when the filter is wrong, with the reason.
-func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f apiclient.JobFilter) (list jobsPage, wrong string) {
-	_, err := admin.Query(q, "owner", "queue", "state", "live", "cursor")
+func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f apiclient.JobFilter) (list jobsPage, err error) {
+	_, err = admin.Query(q, "owner", "queue", "state", "live", "cursor")
 	if err == nil {
 		list, err = p.jobsOf(ctx, c, f, q.Get("cursor"))
 		next := maps.Clone(q)
 		next.Set("cursor", list.Next)
 		list.More = "/?" + next.Encode()
 	}
-	if err != nil {
-		pr, _ := admin.ProblemOf(err)
-		wrong = pr.Title + ": " + pr.Detail
-	}
-	return list, wrong
+	return list, err
 }
 
 // deviceLines are the devices that the console lists.

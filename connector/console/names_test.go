@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
 	"pullprint/policy/reasons"
@@ -154,5 +155,26 @@ func TestWrongTokenAtConsole(t *testing.T) {
 	v.sees(got, http.StatusUnauthorized, told, "Sign in with Microsoft")
 	if back := (access.Asked{Then: "/"}).Path(); !strings.Contains(got.text, back) || !strings.Contains(got.text, "<details open>") {
 		t.Error(got.text)
+	}
+}
+
+// unreadJobs are not all known yet.
+type unreadJobs struct{ noJobs }
+
+func (*unreadJobs) ListPage(context.Context, string, apiclient.JobFilter, string, int) (apiclient.JobList, error) {
+	return apiclient.JobList{}, index.ErrReading
+}
+
+// The console says that job records are still being read, and counts nothing of a part of them.
+func TestConsoleWhileRecordsAreRead(t *testing.T) {
+	p := newPages(t, func(o *testParts) { o.jobs = &unreadJobs{} })
+	p.Queues = []printer.Queue{{Name: "Follow-Me"}}
+	req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
+	req.AddCookie(send(p, "/login", "same-origin", url.Values{"token": {testTokens["read"]}}).Result().Cookies()[0])
+	rec := httptest.NewRecorder()
+	p.ServeHTTP(rec, req)
+	if text := rec.Body.String(); rec.Code != http.StatusServiceUnavailable ||
+		!strings.Contains(text, "job records are still being read") || strings.Contains(text, "held in") {
+		t.Errorf("%d %s", rec.Code, text)
 	}
 }

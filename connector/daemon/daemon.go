@@ -229,17 +229,7 @@ func (d *daemon) answering(context.Context) error { return d.graph.Answers() }
 func (d *daemon) checks() []health.Check {
 	return []health.Check{
 		{Name: "store", Ready: func(context.Context) error { return d.canary.Ready() }},
-		{Name: "records", Ready: func(context.Context) error {
-			if err := d.index.Err(); err != nil {
-				return err
-			}
-			select {
-			case <-d.index.Ready():
-				return nil
-			default:
-				return errors.New("job records are being read")
-			}
-		}},
+		{Name: "records", Ready: func(context.Context) error { return d.index.Err() }},
 		{Name: "integrity", Ready: func(context.Context) error { return d.integrity.Ready() }},
 		{Name: "token", Ready: func(context.Context) error { return d.graph.TokenFresh() }},
 		{Name: "badges", Ready: d.badgesReady},

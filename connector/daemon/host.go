@@ -9,8 +9,10 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/bus/consume"
+	"pullprint/connector/index"
 	"pullprint/connector/job"
 	"pullprint/connector/sweep"
+	"pullprint/connector/terminal"
 	"pullprint/trigger"
 )
 
@@ -116,17 +118,15 @@ func (d *daemon) host(ctx context.Context) error {
 	}
 }
 
-// takesWork waits until the daemon takes work: what was stored is known, and Entra has
-// not refused the sign-in.
+// takesWork waits until the daemon takes work: the stored state is known, and Entra has not
+// refused the sign-in. The job records may still be read.
 func (d *daemon) takesWork(ctx context.Context) error {
 	late := time.NewTimer(askedWithin)
 	defer late.Stop()
-	for _, ready := range []<-chan struct{}{d.verifier.Ready(), d.index.Ready()} {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ready:
-		}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.verifier.Ready():
 	}
 	select {
 	case <-ctx.Done():
@@ -153,10 +153,6 @@ func (d *daemon) reloading(read func()) {
 
 // status is the line that the supervisor shows.
 func (d *daemon) status(ctx context.Context) string {
-	jobs := 0
-	for _, n := range d.index.Held() {
-		jobs += n
-	}
 	subscription := "no subscription"
 	if at := d.verifier.Expires(); !at.IsZero() {
 		subscription = "subscription until " + at.UTC().Format("2006-01-02 15:04 MST")
@@ -165,11 +161,7 @@ func (d *daemon) status(ctx context.Context) string {
 	if d.policy.refused.Load() {
 		policy += " (its file has changed and is refused: see pullprint check)"
 	}
-	noun := "jobs"
-	if jobs == 1 {
-		noun = "job"
-	}
-	text := fmt.Sprintf("%d %s held, %s, %s", jobs, noun, subscription, policy)
+	text := fmt.Sprintf("%s, %s, %s", d.heldJobs(), subscription, policy)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for _, c := range d.checks() {
@@ -178,4 +170,18 @@ func (d *daemon) status(ctx context.Context) string {
 		}
 	}
 	return text
+}
+
+// heldJobs says how many jobs are held.
+func (d *daemon) heldJobs() string {
+	select {
+	case <-d.index.Ready():
+	default:
+		return index.ErrReading.Error()
+	}
+	jobs := 0
+	for _, n := range d.index.Held() {
+		jobs += n
+	}
+	return terminal.Counted(jobs, "job") + " held"
 }

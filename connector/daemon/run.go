@@ -174,10 +174,10 @@ func (d *daemon) components() map[string]func(context.Context) error {
 		})
 	}
 	if d.adminLn != nil {
-		all["api"] = d.whenReady(func(ctx context.Context) error { return d.services.server.Serve(ctx, d.adminLn) })
+		all["api"] = d.withState(func(ctx context.Context) error { return d.services.server.Serve(ctx, d.adminLn) })
 	}
 	if d.services.api != nil {
-		all["taps"] = d.whenReady(func(ctx context.Context) error {
+		all["taps"] = d.withState(func(ctx context.Context) error {
 			return d.bus.ServeTaps(ctx, d.services.api.AnswerTap)
 		})
 		all["recent"] = d.services.recent.Run
@@ -215,18 +215,26 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-// whenReady waits until the state and the records that were stored before are
-// known.
+// withState lets a component wait until the state that was stored before is known.
+func (d *daemon) withState(component func(context.Context) error) func(context.Context) error {
+	return after(d.verifier.Ready(), component)
+}
+
+// whenReady lets a component wait for the job records that were stored before as well: whoever acts
+// on what the index does not know would act on a part of the jobs.
 func (d *daemon) whenReady(component func(context.Context) error) func(context.Context) error {
+	return d.withState(after(d.index.Ready(), component))
+}
+
+// after lets a component wait until ready is closed.
+func after(ready <-chan struct{}, component func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		for _, ready := range []<-chan struct{}{d.verifier.Ready(), d.index.Ready()} {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-ready:
-			}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ready:
+			return component(ctx)
 		}
-		return component(ctx)
 	}
 }
 

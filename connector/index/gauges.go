@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"pullprint/connector/job"
 	"pullprint/connector/printer"
@@ -14,6 +13,7 @@ import (
 const expiresSoon = time.Hour
 
 var (
+	heldDesc    = prometheus.NewDesc("pullprint_held_jobs", "Jobs held now, by queue.", []string{"queue"}, nil)
 	intentsDesc = prometheus.NewDesc("pullprint_intents",
 		"Jobs whose effect in Graph was begun and has no outcome yet, by state.", []string{"state"}, nil)
 	intentAgeDesc = prometheus.NewDesc("pullprint_intents_oldest_age_seconds",
@@ -24,30 +24,24 @@ var (
 		"Held jobs that will be aborted within an hour unless they are released.", []string{"queue"}, nil)
 )
 
-// indexCollector reports at each scrape how long jobs have been waiting. It reads the
-// Index, which mirrors what all replicas share, so all of them report the same.
+// indexCollector reports at each scrape how many jobs are held and how long jobs have been
+// waiting. It reads the Index, which mirrors what all replicas share, so all of them report the
+// same. It reports nothing until every record is known: a part of the jobs is no number of them.
 type indexCollector struct {
 	x      *Index
 	queues []printer.Queue
 }
 
-func newHeldGauge(reg prometheus.Registerer, queues []printer.Queue) *prometheus.GaugeVec {
-	g := promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
-		Name: "pullprint_held_jobs", Help: "Jobs held now, by queue.",
-	}, []string{"queue"})
-	for _, q := range queues {
-		g.WithLabelValues(q.Name)
-	}
-	return g
-}
-
 func (c indexCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{intentsDesc, intentAgeDesc, heldAgeDesc, expiringDesc} {
+	for _, d := range []*prometheus.Desc{heldDesc, intentsDesc, intentAgeDesc, heldAgeDesc, expiringDesc} {
 		ch <- d
 	}
 }
 
 func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
+	if !c.x.known() {
+		return
+	}
 	now := time.Now()
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
@@ -73,6 +67,9 @@ func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
 	})
 	for state, n := range intents {
 		gauge(intentsDesc, float64(n), string(state))
+	}
+	for queue, n := range c.x.Held() {
+		gauge(heldDesc, float64(n), queue)
 	}
 	gauge(intentAgeDesc, oldest.Seconds())
 	for queue, age := range ages {

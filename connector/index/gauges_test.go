@@ -55,6 +55,14 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%s{%s} = %v (%v), want %v", name, label, got, ok, want)
 		}
 	}
+	for _, name := range []string{"pullprint_held_jobs", "pullprint_held_expiring_jobs", "pullprint_intents"} {
+		if got := gather(t, reg, name); len(got) > 0 {
+			t.Errorf("%s tells %v of a part of the jobs", name, got)
+		}
+	}
+	close(x.ready)
+	near("pullprint_held_jobs", "Follow-Me", 2)
+	near("pullprint_held_jobs", "Poster", 0)
 	near("pullprint_held_oldest_age_seconds", "Follow-Me", 3*3600)
 	near("pullprint_held_oldest_age_seconds", "Poster", 0)
 	near("pullprint_held_expiring_jobs", "Follow-Me", 1)
@@ -68,6 +76,7 @@ func TestWaiting(t *testing.T) {
 func BenchmarkWaiting(b *testing.B) {
 	reg := prometheus.NewRegistry()
 	x := New(nil, []printer.Queue{{Name: "Follow-Me"}}, reg, zap.NewNop())
+	close(x.ready)
 	now := time.Now()
 	for i := range 100_000 {
 		ref := graph.Ref{Printer: "p", Job: strconv.Itoa(i)}

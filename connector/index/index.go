@@ -31,21 +31,22 @@ import (
 // from the store and taps do not wait for 300,000 records. The index can change meanwhile.
 type Index struct {
 	store  *job.Store
-	gauge  *prometheus.GaugeVec   // of held
 	broken *prometheus.CounterVec // records that can't be read
 	log    *zap.Logger
 
 	ready chan struct{}
+	ended chan struct{} // closed when Run ends
 
 	mu      sync.RWMutex // guards what follows
 	damage  error        // why the records can't all be read
+	began   time.Time    // when Run began
 	entries map[jobID]indexed
 	odd     map[jobID]odd
 	order   seenOrder
 	follows map[jobID]Followed // jobs that were let go on and have not ended at their printer
 	// failures are the jobs that failed there, as long as their records are kept
 	failures map[jobID]failed
-	held     map[string]int     // by queue
+	held     map[string]int     // by queue; that of a configured one is there
 	unseen   map[jobID]struct{} // known before the current watch, and not seen by it yet
 }
 
@@ -75,9 +76,13 @@ type Entry struct {
 // queues at zero, are registered with reg, which may be nil and takes one Index.
 func New(kept *job.Store, queues []printer.Queue, reg prometheus.Registerer, log *zap.Logger) *Index {
 	x := &Index{
-		store: kept, gauge: newHeldGauge(reg, queues), broken: store.DamagedRecords(reg), log: log.Named("index"),
-		ready: make(chan struct{}), entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
+		store: kept, broken: store.DamagedRecords(reg), log: log.Named("index"),
+		ready: make(chan struct{}), ended: make(chan struct{}),
+		entries: map[jobID]indexed{}, odd: map[jobID]odd{}, held: map[string]int{},
 		follows: map[jobID]Followed{}, failures: map[jobID]failed{},
+	}
+	for _, q := range queues {
+		x.held[q.Name] = 0
 	}
 	if reg != nil {
 		reg.MustRegister(indexCollector{x, queues})
@@ -92,9 +97,13 @@ const (
 	watchAgain = 5 * time.Second
 )
 
-// Run follows the store until ctx ends. When a watch ends for another reason, the next one
+// Run follows the store until ctx ends; it is called once. When a watch ends for another reason, the next one
 // reads all records again. Meanwhile Err returns the reason, and the intake of tasks goes on.
 func (x *Index) Run(ctx context.Context) error {
+	defer close(x.ended)
+	x.mu.Lock()
+	x.began = time.Now()
+	x.mu.Unlock()
 	var once sync.Once
 	for {
 		err := x.store.Watch(ctx, x.take, func() {
@@ -153,22 +162,6 @@ func (x *Index) dropUnseen() {
 	}
 	x.unseen = nil
 }
-
-func (x *Index) damaged(err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.damage = err
-}
-
-// Err says why the job records can't all be read; nil while they can.
-func (x *Index) Err() error {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.damage
-}
-
-// Ready is closed when every record that was stored before Run is known.
-func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Lookup returns the entry of a job.
 func (x *Index) Lookup(ref graph.Ref) (Entry, bool) {
@@ -307,7 +300,6 @@ func (x *Index) forget(p jobID, seen instant) {
 
 func (x *Index) count(queue string, by int) {
 	x.held[queue] += by
-	x.gauge.WithLabelValues(queue).Set(float64(x.held[queue]))
 }
 
 // Any reports whether a job fits. fits is quick and sees an Entry without Key and Task.
