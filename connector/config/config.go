@@ -215,7 +215,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	}
 	or(&c.Station.Titles, view.TitlesMasked)
 	if c.Station.Choices == nil && !doc.Has("station.choices") {
-		c.Station.Choices = station.AllChoices()
+		c.Station.Choices = view.AllChoices()
 	}
 	if c.NATS.URL == "" && c.NATS.Embedded == nil {
 		c.NATS.Embedded = &EmbeddedNATS{}

@@ -8,7 +8,6 @@ import (
 	"unicode"
 
 	"pullprint/connector/catalog"
-	"pullprint/connector/console/station"
 	"pullprint/connector/console/view"
 )
 
@@ -27,7 +26,7 @@ func (k *checker) station() {
 	}
 	for i, choice := range s.Choices {
 		at := fmt.Sprintf("station.choices[%d]", i)
-		k.oneOf(at, choice, station.AllChoices()...)
+		k.oneOf(at, choice, view.AllChoices()...)
 		if slices.Index(s.Choices, choice) != i {
 			k.add(at, "take it out", "%s is there a second time", at)
 		}

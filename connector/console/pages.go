@@ -72,7 +72,7 @@ type Deps struct {
 	Releaser *release.Releaser
 	// Users and Search find people in Entra; nil without access to it.
 	Users  directory.Finder
-	Search People
+	Search view.Search
 	// Titles says whether titles of jobs are hidden, as view.TitlesHidden; otherwise they are shown.
 	Titles string
 	// Policy is the one in force.

@@ -28,11 +28,6 @@ const (
 	foundPeople = 20
 )
 
-// People are searched for by name; *graph.Client is one.
-type People interface {
-	PeopleNamed(ctx context.Context, text string, n int) ([]graph.Named, error)
-}
-
 // peoplePage is a search for a person.
 type peoplePage struct {
 	Text  string
@@ -94,7 +89,7 @@ func (p *Pages) search(ctx context.Context, c access.Caller, data *peoplePage) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)
 	defer cancel()
-	data.Found, err = p.Search.PeopleNamed(ctx, data.Text, foundPeople+1)
+	data.Found, err = view.Found(ctx, p.Search, data.Text, foundPeople+1)
 	if len(data.Found) == 1 {
 		return data.Found[0].ID, nil
 	}
@@ -172,7 +167,7 @@ func (p *Pages) nameOf(ctx context.Context, c access.Caller, data *personPage) {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
 	if u, ok, err := p.Users.User(ctx, data.ID); err == nil && ok {
-		data.UserName = u.UserPrincipalName
+		data.UserName = view.Plain(u.UserPrincipalName)
 	}
 }
 

@@ -34,12 +34,14 @@ var personMatrix = map[string]string{
 	"GET /me/pin":                          "person read operate admin",
 	"POST /me/pin":                         "person read operate admin",
 
-	"GET /at":                 "", // say that the link is not complete
-	"GET /at/{$}":             "",
-	"GET /at/{device}":        "person read operate admin",
-	"POST /at/{device}/print": "person read operate admin",
-	"POST /at/{device}/code":  "person read operate admin",
-	"GET /at/{device}/{form}": "", // leads to the page of the device
+	"GET /at":                  "", // say that the link is not complete
+	"GET /at/{$}":              "",
+	"GET /at/{device}":         "person read operate admin",
+	"POST /at/{device}/print":  "person read operate admin",
+	"POST /at/{device}/code":   "person read operate admin",
+	"GET /at/{device}/options": "person read operate admin",
+	"POST /at/{device}/cancel": "person read operate admin",
+	"GET /at/{device}/{form}":  "", // leads to the page of the device
 }
 
 // everybody are the cookies of who could ask: a reader's station, people without and with each

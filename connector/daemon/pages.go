@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"pullprint/connector/access"
+	"pullprint/connector/admin"
 	"pullprint/connector/console"
 	"pullprint/connector/console/at"
 	"pullprint/connector/console/own"
@@ -77,7 +78,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 		if err != nil {
 			return nil, err
 		}
-		if phones, err = d.openPhonePages(site, callers, parts.phones); err != nil {
+		if phones, err = d.openPhonePages(site, callers, parts.phones, api); err != nil {
 			return nil, err
 		}
 	}
@@ -105,11 +106,14 @@ func (d *daemon) settings() (list []console.Setting, err error) {
 }
 
 // openPhonePages makes the pages of devices on phones.
-func (d *daemon) openPhonePages(site *view.Site, callers *signin.Pages, phones *phone.Devices) (*at.Pages, error) {
+func (d *daemon) openPhonePages(
+	site *view.Site, callers *signin.Pages, phones *phone.Devices, api *admin.API,
+) (*at.Pages, error) {
 	cfg, log, releaser := d.o.Config, d.o.Logger, d.jobs.Releaser
 	return at.New(at.Deps{
 		Site: site, Callers: callers, Phones: phones, Releaser: releaser, SignedIn: tap.NewSignedIn(releaser, false, log),
-		Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Help: cfg.Station.Help, Logger: log,
+		Devices: cfg.Devices, OthersTitles: cfg.Station.Titles, Choices: cfg.Station.Choices, Jobs: api,
+		Help: cfg.Station.Help, Logger: log,
 	})
 }
 

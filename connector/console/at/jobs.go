@@ -48,6 +48,8 @@ type jobsPage struct {
 	// Done is set after something was asked for; Printing is how many of these jobs are on their way.
 	Done     bool
 	Printing int
+	// Canceled is the job that was just ended.
+	Canceled *release.Refused
 	// Refused are the jobs that were asked for, do not print, and are not among those that wait.
 	Refused []refused
 }
@@ -68,6 +70,8 @@ type line struct {
 	Reason release.Reason
 	// Leaving is true of a job that is being sent; Printable when a press may print it as it is.
 	Leaving, Printable bool
+	// Options is the address of the ways to print it.
+	Options string
 }
 
 // Value names the job in a form.
@@ -108,7 +112,7 @@ func (p *Pages) jobs(rw http.ResponseWriter, req *http.Request) {
 	if !ok || !p.present(rw, req, v) {
 		return
 	}
-	p.list(rw, req, v, nil, release.Outcome{})
+	p.list(rw, req, v, did{})
 }
 
 // print releases the jobs that a form names. It goes on when the browser is gone: they may be on their way to
@@ -135,13 +139,26 @@ func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
 		p.fail(rw, v, err)
 		return
 	}
-	p.list(rw, req, v, asked, out)
+	p.list(rw, req, v, did{asked: asked, out: out})
 }
 
-// list shows the page of a device: after a form that asked for jobs, with what became of them.
-func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, asked []graph.Ref, out release.Outcome) {
+// did is what a form did, or why it did nothing.
+type did struct {
+	// asked are the jobs that it asked for, out what became of them.
+	asked []graph.Ref
+	out   release.Outcome
+	// canceled is a job that it ended, wrong a key of the catalog.
+	canceled *release.Refused
+	wrong    string
+}
+
+// list shows the page of a device: after a form with what it did.
+func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, d did) {
 	ctx := req.Context()
-	data := jobsPage{Place: v.device.Place(), Form: v.form("print"), Again: v.link, Help: p.Help, Done: asked != nil}
+	data := jobsPage{
+		Place: v.device.Place(), Form: v.form("print"), Again: v.link, Help: p.Help,
+		Done: d.asked != nil, Canceled: d.canceled,
+	}
 	quotes, balances, err := p.Releaser.Quotes(ctx, v.who.Person, v.device.ID)
 	if err != nil {
 		p.fail(rw, v, err)
@@ -152,16 +169,16 @@ func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, asked
 		p.fail(rw, v, err)
 		return
 	}
-	t := p.read(ctx, v, quotes, recent, &out)
+	t := p.read(ctx, v, quotes, recent, &d.out)
 	data.Printer, data.Who = t.printer, t.caller
 	for _, b := range balances {
 		if b.Owner == v.who.Person {
 			data.Balances = append(data.Balances, b)
 		}
 	}
-	p.waiting(&data, v, quotes, t, &out)
+	p.waiting(&data, v, quotes, t, &d.out)
 	for _, l := range data.Jobs {
-		if l.Leaving && slices.Contains(asked, l.Ref) {
+		if l.Leaving && slices.Contains(d.asked, l.Ref) {
 			data.Printing++
 		}
 	}
@@ -171,11 +188,14 @@ func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, asked
 		s.Title = t.title(&recent[i])
 		data.Sent = append(data.Sent, s)
 		again = again || !s.ends && time.Since(recent[i].Release.At) < followFor
-		if slices.Contains(asked, recent[i].Ref) {
+		if slices.Contains(d.asked, recent[i].Ref) {
 			data.Printing++
 		}
 	}
 	shown := view.Page{Title: v.device.Place(), In: v.in, Data: data}
+	if d.wrong != "" {
+		shown.Wrong = v.in.Text(d.wrong)
+	}
 	if again && len(data.Refused) == 0 {
 		shown.Refresh, shown.Then = againAfter, v.link
 	}
@@ -188,7 +208,7 @@ func (p *Pages) waiting(data *jobsPage, v visitor, quotes []release.Quote, t tol
 	for i := range quotes {
 		q := quotes[i]
 		own := q.Owner == v.who.Person
-		l := line{Quote: q, Title: t.title(&q.Record), Leaving: q.State == job.Releasing}
+		l := line{Quote: q, Title: t.title(&q.Record), Leaving: q.State == job.Releasing, Options: v.options(q.Ref)}
 		waits[q.Ref] = true
 		if i := slices.IndexFunc(out.Kept, func(r release.Refused) bool { return r.Ref == q.Ref }); i >= 0 {
 			l.Reason = v.in.Reason(out.Kept[i].Reason)

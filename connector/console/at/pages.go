@@ -26,6 +26,11 @@ import (
 //go:embed pages
 var files embed.FS
 
+// Jobs ends jobs as the HTTP API does; *admin.API is one.
+type Jobs interface {
+	Cancel(ctx context.Context, c release.Cancellation) (release.Refused, error)
+}
+
 // Deps are the dependencies of the pages.
 type Deps struct {
 	Site     *view.Site
@@ -33,7 +38,10 @@ type Deps struct {
 	Phones   *phone.Devices
 	Releaser *release.Releaser
 	SignedIn *tap.SignedIn
+	Jobs     Jobs
 	Devices  []printer.Device
+	// Choices are what people may choose for a job, as view.ChooseGrayscale.
+	Choices []string
 	// OthersTitles says how titles of jobs are shown that are not the person's own, Help whom to ask.
 	OthersTitles, Help string
 	Logger             *zap.Logger
@@ -48,19 +56,21 @@ type Pages struct {
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
 	return &Pages{d, d.Logger.Named("phone")}, d.Site.Add(view.Templates{
-		Files: files, Funcs: template.FuncMap{"part": part}, Pages: []string{"at", "atcode"},
+		Files: files, Funcs: template.FuncMap{"part": part, "options": optionsOf}, Pages: []string{"at", "atcode", "atoptions"},
 	})
 }
 
 // Routes are all pages and forms. Each handler asks by enter for a link and for who is there.
 func (p *Pages) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"GET /at/{device}":        p.jobs,
-		"POST /at/{device}/print": p.print,
-		"POST /at/{device}/code":  p.code,
-		"GET /at/{device}/{form}": p.again,
-		"GET /at/{$}":             p.noDevice,
-		"GET /at":                 p.noDevice,
+		"GET /at/{device}":         p.jobs,
+		"POST /at/{device}/print":  p.print,
+		"GET /at/{device}/options": p.options,
+		"POST /at/{device}/cancel": p.cancel,
+		"POST /at/{device}/code":   p.code,
+		"GET /at/{device}/{form}":  p.again,
+		"GET /at/{$}":              p.noDevice,
+		"GET /at":                  p.noDevice,
 	}
 }
 

@@ -92,7 +92,7 @@ func (p *Pages) listLent(ctx context.Context, data *myPage, person string) error
 		l := named[i]
 		l.Name = p.Site.Person(ctx, l.ID).Display
 		if u, ok, err := p.Users.User(ctx, l.ID); err == nil && ok {
-			l.UserName = u.UserPrincipalName
+			l.UserName = view.Plain(u.UserPrincipalName)
 		}
 	})
 	return nil
@@ -132,7 +132,7 @@ func (p *Pages) findColleague(rw http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), directory.LookupWithin)
 	defer cancel()
-	found, err := p.Search.PeopleNamed(ctx, data.Name, maxFound+2) // one more, and the person
+	found, err := view.Found(ctx, p.Search, data.Name, maxFound+2) // one more, and the person
 	if err != nil {
 		p.log.Warn("people not searched for", zap.Error(err))
 		p.showLend(rw, req, who, data, "The directory does not answer at the moment: try again in a minute.")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -16,6 +17,7 @@ import (
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
+	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
 	"pullprint/policy/pin"
@@ -49,8 +51,8 @@ type myPage struct {
 	Enrol bool
 	// PIN is what is told of the person's; nil where no device asks for one.
 	PIN *pin.State
-	// Remote is set when jobs can be printed from here.
-	Remote bool
+	// Remote is set when jobs can be printed from here, Phone when they can be by phone at a device.
+	Remote, Phone bool
 }
 
 // myJob is a job of the person; the Quote is set while it waits.
@@ -124,6 +126,7 @@ func (p *Pages) me(rw http.ResponseWriter, req *http.Request) {
 		Canceled: q.Has("canceled"), NowLent: q.Has("lent"), Ended: q.Has("ended"), Remote: p.SignedIn.Remote(),
 		Notices: p.Notices != nil,
 		Enrol:   p.Badges != nil,
+		Phone:   slices.ContainsFunc(p.Devices, func(d printer.Device) bool { return d.Phone != printer.PhoneOff }),
 	}
 	if err := p.listOwn(req.Context(), &data, who.Person); err != nil {
 		p.failMe(rw, who, err)

@@ -48,7 +48,7 @@ type Deps struct {
 	SignedIn *tap.SignedIn
 	// Self lends jobs and exports data, Search finds colleagues, Users those of an object id.
 	Self   Self
-	Search Search
+	Search view.Search
 	Users  directory.Finder
 	// Account is what is left on an account.
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
@@ -62,11 +62,6 @@ type Deps struct {
 	AskPINs bool
 	Devices []printer.Device
 	Logger  *zap.Logger
-}
-
-// Search finds people by how their names begin; *graph.Client is one.
-type Search interface {
-	PeopleNamed(ctx context.Context, text string, n int) ([]graph.Named, error)
 }
 
 // Pages are those of a person's own.

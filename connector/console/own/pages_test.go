@@ -58,7 +58,7 @@ func homes() (full, empty myPage) {
 		Printed: release.Printed{Sheets: 3, Copies: 2, Duplex: true},
 	}
 	full = myPage{
-		Jobs: []myJob{{Quote: waits, Title: "§title"}, {Quote: waits}}, More: 2, Remote: true, Notices: true, Enrol: true,
+		Jobs: []myJob{{Quote: waits, Title: "§title"}, {Quote: waits}}, More: 2, Remote: true, Notices: true, Enrol: true, Phone: true,
 		Balances: []evaluate.Balance{{Limit: 9 * quota.Unit, Reserved: quota.Unit, Left: quota.Unit, Renews: soon}},
 		Shared:   []release.BalanceText{{Account: "§account", Rest: quota.Unit, Of: 2 * quota.Unit, Renews: soon}},
 		Lent:     []lent{{ID: "§id", Name: "§name", UserName: "§user", Until: soon}},

@@ -81,7 +81,7 @@ func (p *Pages) callerName(ctx context.Context, c access.Caller) string {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
 	if u, ok, err := p.Users.User(ctx, c.Person); err == nil && ok && u.UserPrincipalName != "" {
-		return u.UserPrincipalName
+		return view.Plain(u.UserPrincipalName)
 	}
 	return c.Name
 }

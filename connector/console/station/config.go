@@ -15,13 +15,3 @@ type Config struct {
 	// Help says whom to ask, as "IT help desk, phone 4711".
 	Help string `yaml:"help"`
 }
-
-// What may be chosen for a job.
-const (
-	ChooseGrayscale = "grayscale"
-	ChooseDuplex    = "duplex"
-	ChooseCopies    = "copies"
-)
-
-// AllChoices are all of them.
-func AllChoices() []string { return []string{ChooseGrayscale, ChooseDuplex, ChooseCopies} }

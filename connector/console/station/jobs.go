@@ -169,7 +169,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	err := p.Badges.List(ctx, "", func(b badge.Badge) error {
 		i := slices.Index(ids, b.Owner)
 		if i >= 0 && b.UserPrincipalName != "" {
-			others[i].Name = b.UserPrincipalName
+			others[i].Name = view.Plain(b.UserPrincipalName)
 		}
 		return nil
 	})
@@ -184,7 +184,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 		var u graph.User
 		var known bool
 		if u, known, err = p.Users.User(ctx, ids[i]); known && u.UserPrincipalName != "" {
-			others[i].Name = u.UserPrincipalName
+			others[i].Name = view.Plain(u.UserPrincipalName)
 		}
 	}
 	if err != nil {

@@ -82,7 +82,7 @@ func (p *people) of(ctx context.Context, id string) Person {
 		if err := reads.Wait(); err != nil {
 			return Person{Language: language}, err
 		}
-		out := Person{plain(who.GivenName), plain(who.DisplayName), language}
+		out := Person{Plain(who.GivenName), Plain(who.DisplayName), language}
 		p.known.Put(id, out)
 		return out, nil
 	})
@@ -90,6 +90,21 @@ func (p *people) of(ctx context.Context, id string) Person {
 		return Person{Language: found.Language}
 	}
 	return found
+}
+
+// Search finds people by how their names begin; *graph.Client is one.
+type Search interface {
+	PeopleNamed(ctx context.Context, text string, n int) ([]graph.Named, error)
+}
+
+// Found are at most n people whose names begin so, with names as pages show them.
+func Found(ctx context.Context, s Search, text string, n int) ([]graph.Named, error) {
+	list, err := s.PeopleNamed(ctx, text, n)
+	for i := range list {
+		p := &list[i]
+		p.DisplayName, p.UserPrincipalName = Plain(p.DisplayName), Plain(p.UserPrincipalName)
+	}
+	return list, err
 }
 
 // maxNames is how many people are looked up for a page of the console, in two requests each: more

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,7 +18,6 @@ import (
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/catalog"
-	"pullprint/policy"
 	"pullprint/trigger/graph"
 )
 
@@ -54,7 +52,8 @@ type Site struct {
 	catalog   *catalog.Catalog
 	zone      *time.Location // nil is DefaultZone
 	people    *people
-	known     *cache.TTL[string] // titles of jobs, by their refs
+	known     *cache.TTL[string]         // titles of jobs, by their refs
+	states    *cache.TTL[graph.JobState] // how far jobs are, by their refs
 	log       *zap.Logger
 }
 
@@ -62,7 +61,8 @@ type Site struct {
 func New(o Options) (s *Site, err error) {
 	s = &Site{
 		o: o, templates: map[string]*template.Template{}, people: newPeople(o.Graph),
-		known: cache.NewTTL[string](personTTL, maxPeople), log: o.Logger.Named("admin"),
+		known: cache.NewTTL[string](personTTL, maxPeople), states: cache.NewTTL[graph.JobState](stateFor, maxPeople),
+		log: o.Logger.Named("admin"),
 	}
 	if s.catalog, err = catalog.Load(); err != nil {
 		return nil, err
@@ -209,16 +209,4 @@ const doWait = "Nothing is lost: try again in a few seconds. If that does not he
 // Ref is the job that the address of a page names.
 func Ref(req *http.Request) graph.Ref {
 	return graph.Ref{Printer: req.PathValue("printer"), Job: req.PathValue("job")}
-}
-
-// Variant is how a form wants a job printed; what is not a variant changes nothing.
-func Variant(req *http.Request) policy.Settings {
-	s := policy.Settings{ColorMode: req.PostFormValue("colorMode"), DuplexMode: req.PostFormValue("duplexMode")}
-	if n, err := strconv.Atoi(req.PostFormValue("copies")); err == nil {
-		s.Copies = n
-	}
-	if !s.Variant(policy.Job{Copies: max(s.Copies, 1)}) {
-		return policy.Settings{}
-	}
-	return s
 }

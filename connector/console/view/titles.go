@@ -5,15 +5,16 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
 
-// plain is a text for a page in one line, without characters that are not seen, as those
+// Plain is a text for a page in one line, without characters that are not seen, as those
 // that turn the direction of writing.
-func plain(text string) string {
+func Plain(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -41,7 +42,7 @@ const maxExtension = 6
 
 // titled is a title as it is shown. Masked are its first three characters and its extension.
 func titled(how, title string) string {
-	title = plain(title)
+	title = Plain(title)
 	r := []rune(title)
 	if how == TitlesShown || len(r) == 0 {
 		return title
@@ -84,17 +85,38 @@ func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[gra
 	return out
 }
 
+// stateFor is how long the state of a job is remembered that may change: a page that follows it asks again later
+// than that, and other pages that show it at once share the read.
+const stateFor = time.Second
+
 // States are how far jobs are at their printers, one for each; that of a job without an id, or which can't be
 // read, is empty.
 func (s *Site) States(ctx context.Context, jobs []graph.Ref) []graph.JobState {
 	out := make([]graph.JobState, len(jobs))
 	_ = recovery.Each(len(jobs), ReadsAtOnce, func(i int) {
-		if jobs[i].Job == "" || s.o.Graph == nil {
-			return
-		}
-		if j, err := s.o.Graph.Job(ctx, jobs[i]); err == nil {
-			out[i] = j.State
+		if jobs[i].Job != "" && s.o.Graph != nil {
+			out[i] = s.state(ctx, jobs[i])
 		}
 	})
 	return out
+}
+
+// state is how far a job is. One that has ended is remembered for as long as a name is.
+func (s *Site) state(ctx context.Context, ref graph.Ref) graph.JobState {
+	key := ref.Printer + "/" + ref.Job
+	if known, fresh := s.states.Get(key); fresh {
+		return known
+	}
+	j, err := s.o.Graph.Job(ctx, ref)
+	if err != nil {
+		return ""
+	}
+	long := stateFor
+	switch j.State {
+	case graph.JobCompleted, graph.JobAborted, graph.JobCanceled:
+		long = personTTL
+	default:
+	}
+	s.states.PutFor(key, j.State, long)
+	return j.State
 }
