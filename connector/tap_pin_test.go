@@ -36,7 +36,8 @@ type namedPeople struct {
 }
 
 func (s *namedPeople) User(_ context.Context, name string) (graph.User, bool, error) {
-	return graph.User{ID: s.ids[name]}, s.ids[name] != "", s.err
+	id := s.ids[strings.ToLower(name)]
+	return graph.User{ID: id}, id != "", s.err
 }
 
 func (s *namedPeople) UserByEmployeeID(ctx context.Context, id string) (graph.User, bool, error) {

@@ -72,6 +72,10 @@ var pageMatrix = map[string]string{
 	"GET /station/{device}/enrol":        "west operate admin",
 	"POST /station/{device}/enrol":       "west operate admin",
 	"GET /station/{device}/claim":        "west operate admin",
+	"GET /station/{device}/pin":          "west operate admin",
+	"POST /station/{device}/pin":         "west operate admin",
+	"GET /station/{device}/name":         "west operate admin",
+	"POST /station/{device}/name":        "west operate admin",
 	"GET /station/{device}/{page}":       "", // leads to the station's first page
 }
 
@@ -83,6 +87,7 @@ var pathValues = strings.NewReplacer(
 var queries = map[string]string{
 	"GET /station/{device}/jobs":  "?visit=guessed",
 	"GET /station/{device}/claim": "?visit=guessed",
+	"GET /station/{device}/pin":   "?visit=guessed",
 }
 
 // Each page and form is for whom the matrix says, and for nobody else.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"strings"
 
 	"pullprint/connector/access"
@@ -14,6 +15,7 @@ import (
 	"pullprint/connector/directory"
 	"pullprint/connector/notice"
 	"pullprint/connector/phone"
+	"pullprint/connector/printer"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
 	"pullprint/policy/pin"
@@ -52,7 +54,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	stations, err := station.New(station.Deps{
 		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
 		Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
-		PhoneCode: parts.phones.Code, OwnPage: d.enrolAt(),
+		PhoneCode: parts.phones.Code, OwnPage: d.enrolAt(), PINPage: d.pinAt(),
 		Devices: cfg.Devices, Logger: log,
 	})
 	if err != nil {
@@ -68,8 +70,8 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 		deps := own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
 			Self: api, Search: d.graph, Users: parts.users,
-			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, Devices: cfg.Devices,
-			Notices: notices, Logger: log,
+			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, AskPINs: d.pinAt() != "",
+			Devices: cfg.Devices, Notices: notices, Logger: log,
 		}
 		if d.enrolAt() != "" {
 			deps.Badges = parts.badges
@@ -124,4 +126,13 @@ func (d *daemon) enrolAt() string {
 		return ""
 	}
 	return strings.TrimSuffix(cfg.SignIn.PublicURL, "/") + "/me"
+}
+
+// pinAt is the address at which people set their PINs; empty where no device asks for one, or nobody signs in.
+func (d *daemon) pinAt() string {
+	cfg := d.o.Config
+	if !slices.ContainsFunc(cfg.Devices, printer.Device.AsksPIN) || !cfg.SignIn.Configured() || cfg.Badges.KeyFile == "" {
+		return ""
+	}
+	return strings.TrimSuffix(cfg.SignIn.PublicURL, "/") + "/me/pin"
 }

@@ -32,3 +32,6 @@ func (d Device) Card() Factor {
 	}
 	return ""
 }
+
+// AsksPIN reports whether people type PINs at the device.
+func (d Device) AsksPIN() bool { return d.Takes(ByPIN) || d.Card() == ByBadgeAndPIN }

@@ -62,10 +62,7 @@ func (t *Taps) AskPINs(devices []printer.Device, pins *pin.PINs, people People) 
 func (t *Taps) card(device string) printer.Factor { return t.factors.devices[device].Card() }
 
 // asksPIN reports whether people type PINs at a device.
-func (t *Taps) asksPIN(device string) bool {
-	d := t.factors.devices[device]
-	return d.Takes(printer.ByPIN) || d.Card() == printer.ByBadgeAndPIN
-}
+func (t *Taps) asksPIN(device string) bool { return t.factors.devices[device].AsksPIN() }
 
 // proven is who has proven by a PIN that a tap is theirs; nobody where a badge is enough. Whether the
 // badge or the name is known makes no difference but that no PIN of nobody is right.
@@ -112,7 +109,7 @@ var employeeID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,16}$`)
 
 // claimOf is who has a user name or an employee id.
 func (t *Taps) claimOf(ctx context.Context, name string) (Claim, error) {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.TrimSpace(name)
 	ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)
 	defer cancel()
 	var found graph.User
@@ -127,7 +124,7 @@ func (t *Taps) claimOf(ctx context.Context, name string) (Claim, error) {
 		return Claim{}, err
 	}
 	owner, _ := graph.CanonicalGUID(found.ID)
-	return Claim{Owner: owner, Badge: t.badges.GuessTag("claimed\x00" + name), Named: true}, nil
+	return Claim{Owner: owner, Badge: t.badges.GuessTag("claimed\x00" + strings.ToLower(name)), Named: true}, nil
 }
 
 // checkPIN is who claims to be somebody, with the PIN that was right.

@@ -40,6 +40,9 @@ func (r byAddress) lead(name string, s stationPage, wrong string) {
 	case "claim":
 		to += "/claim"
 		q.Set("visit", s.Ticket)
+	case "pin":
+		to += "/pin"
+		q.Set("visit", s.Ticket)
 	case "enrol":
 		to += "/enrol"
 	}
@@ -68,6 +71,10 @@ var messages = []message{
 	{visitEnded, http.StatusOK},
 	{twoBadges, http.StatusOK},
 	{tooManyUnknown, http.StatusTooManyRequests},
+	{wrongPIN, http.StatusOK},
+	{wrongName, http.StatusOK},
+	{lockedPIN, http.StatusTooManyRequests},
+	{busyPIN, http.StatusOK},
 }
 
 // said is the message that the address of a page has.

@@ -41,7 +41,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		}
 	}
 	if goesOn && !ambiguous {
-		if used := req.PostFormValue("visit"); used != "" && p.claimAgain(rw, req, device, used) {
+		if used := req.PostFormValue("visit"); used != "" && (p.claimAgain(rw, req, device, used) || p.askAgain(rw, req, device, used)) {
 			return
 		}
 		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
@@ -77,6 +77,8 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 	case who.Code != "" && p.OwnPage != "":
 		s.Claim = who.Code
 		p.offer(ctx, rw, s, card)
+	case who.Claims != nil:
+		p.ask(ctx, rw, device, *who.Claims, card)
 	case len(s.Jobs)+len(s.Others) == 0:
 		nothing(device)
 	default:

@@ -51,6 +51,8 @@ type Deps struct {
 	Config   Config
 	// OwnPage is the address at which people enrol their own badges; empty where they don't.
 	OwnPage string
+	// PINPage is the address at which people set their PINs; empty where they can't.
+	PINPage string
 	Devices []printer.Device
 	// PhoneCode is the code that a device's station shows to phones at a time, and for how much longer; empty
 	// for none. It is nil without phones.
@@ -74,7 +76,7 @@ func New(d Deps) (*Pages, error) {
 	}
 	return &Pages{Deps: d, script: script, log: d.Logger.Named("admin")}, d.Site.Add(view.Templates{
 		Files: files, Funcs: template.FuncMap{"quote": lineOf, "options": optionsOf},
-		Shared: []string{"card", "waiting"}, Pages: []string{"station", "jobs", "done", "options", "enrol", "claim"},
+		Shared: []string{"card", "waiting"}, Pages: []string{"station", "jobs", "done", "options", "enrol", "claim", "pin", "name"},
 	})
 }
 
@@ -93,6 +95,10 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"GET /station/{device}/enrol":    p.stationEnrol,
 		"POST /station/{device}/enrol":   p.stationRedeem,
 		"GET /station/{device}/claim":    p.stationClaim,
+		"GET /station/{device}/pin":      p.stationPIN,
+		"POST /station/{device}/pin":     p.stationEnterPIN,
+		"GET /station/{device}/name":     p.stationName,
+		"POST /station/{device}/name":    p.stationClaimName,
 		"GET /station/{device}/{page}":   p.stationAgain,
 	}
 }

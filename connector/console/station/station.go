@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -94,6 +95,11 @@ type stationPage struct {
 	OwnPage string
 	// Code is a one-time code that was typed and waits for a badge.
 	Code string
+	// NoCards is set where badges count for nothing, Names where people may type a name and a PIN.
+	NoCards, Names bool
+	// AsksPIN is set while somebody is asked for their PIN, and PINPage is where people set theirs.
+	AsksPIN bool
+	PINPage string
 	// PhoneCode is what people type on their phones to show that they stand there.
 	PhoneCode string
 }
@@ -119,6 +125,9 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	}
 	return device, ok
 }
+
+// Digits are those of the keypad but for 0, which is below them.
+func (stationPage) Digits() []string { return strings.Split("123456789", "") }
 
 // configured is the device of the path, if there is one of that id.
 func (p *Pages) configured(rw http.ResponseWriter, req *http.Request) (device string, ok bool) {
@@ -187,8 +196,9 @@ func (p *Pages) station(rw http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), view.Within)
 	defer cancel()
-	p.show(rw, http.StatusOK, "station", p.withCode(view.Page{
-		Title: "Show your badge", Refresh: idleAgain, Then: Path(device),
+	name, title := p.firstPage(device)
+	p.show(rw, http.StatusOK, name, p.withCode(view.Page{
+		Title: title, Refresh: idleAgain, Then: Path(device),
 	}, stationPage{Device: device, Printer: p.readiness(ctx, device)}))
 }
 
@@ -222,8 +232,9 @@ func (p *Pages) idle(rw http.ResponseWriter, status int, device, wrong string) {
 	if wrong != "" {
 		refresh = forgetAfter
 	}
-	p.show(rw, status, "station", p.withCode(view.Page{
-		Title: "Show your badge", Wrong: wrong, Refresh: refresh, Then: Path(device),
+	name, title := p.firstPage(device)
+	p.show(rw, status, name, p.withCode(view.Page{
+		Title: title, Wrong: wrong, Refresh: refresh, Then: Path(device),
 	}, stationPage{Device: device}))
 }
 
@@ -237,9 +248,9 @@ func (p *Pages) readiness(ctx context.Context, device string) release.Readiness 
 
 // placed is a page with where it is, and whom to ask there.
 func (p *Pages) placed(s stationPage) stationPage {
-	s.Place, s.Help, s.OwnPage = s.Device, p.Config.Help, p.OwnPage
+	s.Place, s.Help, s.OwnPage, s.PINPage = s.Device, p.Config.Help, p.OwnPage, p.PINPage
 	if d, ok := printer.DeviceByID(p.Devices, s.Device); ok {
-		s.Place = d.Place()
+		s.Place, s.NoCards, s.Names = d.Place(), d.Card() == "", d.Takes(printer.ByPIN)
 	}
 	return s
 }

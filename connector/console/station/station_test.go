@@ -86,7 +86,7 @@ func elementsOf(t *testing.T, page []byte) (list []element) {
 // dangerous reports whether a form releases or deletes, or does anything that a
 // station does not need.
 func dangerous(action string) bool {
-	for _, safe := range []string{"/jobs", "/enrol", "/leave", "/login", "/options"} {
+	for _, safe := range []string{"/jobs", "/enrol", "/leave", "/login", "/options", "/pin", "/name"} {
 		if strings.HasSuffix(action, safe) {
 			return false
 		}
@@ -137,6 +137,12 @@ func stationPages() map[string]view.Page {
 		"done empty":       {Data: empty},
 		"enrol":            {Data: stationPage{Device: "west"}},
 		"enrol code":       {Data: stationPage{Device: "west", Code: "BCDF-GHJK"}},
+		"station names":    {Data: stationPage{Device: "west", Names: true}},
+		"name":             {Data: stationPage{Device: "west", Names: true, NoCards: true, PINPage: "https://x/me/pin"}},
+		"name wrong":       {Wrong: "Gone.", Data: stationPage{Device: "west", Names: true, NoCards: true}},
+		"pin":              {Data: stationPage{Device: "west", AsksPIN: true, Ticket: "t", PINPage: "https://x/me/pin"}},
+		"pin name":         {Data: stationPage{Device: "west", AsksPIN: true, Ticket: "t", NoCards: true}},
+		"jobs name":        {Data: stationPage{Device: "west", Ticket: "t", NoCards: true}},
 	}
 }
 
@@ -194,8 +200,13 @@ func TestReaderPressesNothing(t *testing.T) {
 			}
 		}
 		want := "badge"
-		if name == "enrol" {
-			want = "code"
+		switch template {
+		case "enrol":
+			if s.Code == "" {
+				want = "code"
+			}
+		case "pin":
+			want = "pin"
 		}
 		if focus != want || badges != 1 {
 			t.Errorf("%s: the focus is on %q, and there are %d fields for a badge", name, focus, badges)

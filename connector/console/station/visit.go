@@ -30,6 +30,9 @@ type visit struct {
 	// empty in a visit that an earlier version stored, which no page goes on with.
 	Badge string    `json:"badge,omitempty"`
 	Until time.Time `json:"until"`
+	// PIN names the PIN that was typed, and Named is set of who has no badge there; see tap.Visitor.
+	PIN   string `json:"pin_version,omitempty"`
+	Named bool   `json:"named,omitempty"`
 	// Shown names the card that was shown last, while its owner is looked up: only that
 	// card begins a visit. Cards count in the order in which they came to the store, as
 	// the clocks of replicas differ.
@@ -40,6 +43,12 @@ type visit struct {
 	Used   string `json:"used,omitempty"`
 	// Offer is the code of an unknown card, while nobody is there: the page with it is shown once.
 	Offer string `json:"offer,omitempty"`
+	// Claims is who somebody says to be, while nobody is there: their PIN is asked for.
+	Claims *tap.Claim `json:"claims,omitempty"`
+}
+
+func (v *visit) visitor() tap.Visitor {
+	return tap.Visitor{Owner: v.Owner, Badge: v.Badge, PIN: v.PIN, Named: v.Named}
 }
 
 // use is what a ticket is good for.
@@ -96,6 +105,13 @@ func (s *Visits) shown(ctx context.Context, device string) (card string, err err
 	})
 }
 
+// visitOf is a visit that begins now.
+func visitOf(device string, who tap.Visitor) visit {
+	return visit{
+		Device: device, Owner: who.Owner, Badge: who.Badge, PIN: who.PIN, Named: who.Named, Until: time.Now().Add(visitLife),
+	}
+}
+
 // begin begins the visit of the owner of a card. It reports false when another card was
 // shown since.
 func (s *Visits) begin(ctx context.Context, device string, who tap.Visitor, card string,
@@ -103,9 +119,8 @@ func (s *Visits) begin(ctx context.Context, device string, who tap.Visitor, card
 	ticket = rand.Text()
 	err = s.change(ctx, device, func(v *visit) bool {
 		if ok = card != "" && v.Shown == card; ok {
-			*v = visit{
-				Device: device, Owner: who.Owner, Badge: who.Badge, Until: time.Now().Add(visitLife), Ticket: hashOf(ticket),
-			}
+			*v = visitOf(device, who)
+			v.Ticket = hashOf(ticket)
 		}
 		return ok
 	})
@@ -143,7 +158,7 @@ func (s *Visits) offered(ctx context.Context, device, ticket string) (code, next
 // End ends the visit of whoever is at a device, and that of a card that is looked up.
 func (s *Visits) End(ctx context.Context, device string) error {
 	return s.change(ctx, device, func(v *visit) bool {
-		there := v.Owner != "" || v.Shown != "" || v.Offer != ""
+		there := v.Owner != "" || v.Shown != "" || v.Offer != "" || v.Claims != nil
 		*v = visit{Device: device, Until: v.Until}
 		return there
 	})
@@ -153,7 +168,7 @@ func (s *Visits) End(ctx context.Context, device string) error {
 func (s *Visits) leave(ctx context.Context, device, ticket string) error {
 	name := hashOf(ticket)
 	return s.change(ctx, device, func(v *visit) bool {
-		theirs := v.Owner != "" && (v.Ticket == name || v.Used == name)
+		theirs := (v.Owner != "" || v.Claims != nil) && (v.Ticket == name || v.Used == name)
 		*v = visit{Device: device, Until: v.Until}
 		return theirs
 	})
@@ -163,7 +178,7 @@ func (s *Visits) leave(ctx context.Context, device, ticket string) error {
 func (s *Visits) use(ctx context.Context, device, ticket string) (who tap.Visitor, u use, err error) {
 	name := hashOf(ticket)
 	err = s.change(ctx, device, func(v *visit) bool {
-		who, u = tap.Visitor{Owner: v.Owner, Badge: v.Badge}, useEnded
+		who, u = v.visitor(), useEnded
 		switch {
 		case v.Owner == "" || !time.Now().Before(v.Until):
 			return false

@@ -38,7 +38,9 @@
   let closing = null; // when the page goes on by itself, and to where
 
   const badge = () => document.getElementById("badge");
-  const inText = () => ["badge", "code"].includes(document.activeElement?.id);
+  // The field that keys go to: that for a PIN, where one is asked for.
+  const entry = () => document.getElementById("pin") ?? badge();
+  const inText = () => ["badge", "code", "pin"].includes(document.activeElement?.id);
 
   // settle keeps a page that was loaded from going on by its own refresh, which
   // would take typed keys away; arm does that in its place.
@@ -61,16 +63,20 @@
 
   // show sends the form in whose field a badge or a code was typed.
   const show = (field) => {
-    const form = field.form, code = form.querySelector("#code");
     const [before, number] = typed(field);
+    // What a reader types in the place of a PIN is a card.
+    const form = (field.id === "pin" && byReader(field) ? badge() : field).form, code = form.querySelector("#code");
     const body = new URLSearchParams(new FormData(form));
     const filled = code !== null && (code.value.trim() !== "" || badge().value.trim() !== "");
     if (field === code) body.set("code", before || number);
-    body.set("badge", field !== code || before ? number : badge().value.trim());
-    form.querySelectorAll("input:not([type=hidden])").forEach((input) => { input.value = ""; });
+    if (form !== badge().form) body.set("pin", number);
+    else body.set("badge", field !== code || before ? number : badge().value.trim());
+    document.querySelectorAll("main input:not([type=hidden])").forEach((input) => { input.value = ""; });
     clearTimeout(typedTimer);
-    badge().focus();
-    if (number !== "" || filled) ask({ url: form.action, method: "POST", body, card: number || body.get("code") });
+    entry().focus();
+    if (number !== "" || filled) {
+      ask({ url: form.action, method: "POST", body, card: form === badge().form ? number || body.get("code") : undefined });
+    }
   };
 
   const ask = async (request) => {
@@ -108,10 +114,13 @@
     }
   };
 
+  // keypad keeps the keyboard of a screen from lying on the keypad of the page.
+  const keypad = () => document.getElementById("pin")?.setAttribute("inputmode", "none");
+
   // turn puts a page in the place of the one before; what was typed meanwhile goes on.
   const turn = (page, request) => {
     const other = page.querySelector("script")?.getAttribute("src");
-    const rest = badge()?.value ?? "";
+    const rest = badge()?.value || entry()?.value || "";
     if (request.refresh && other && other !== script && rest === "") {
       location.replace(home); // pullprint is another version
       return;
@@ -127,7 +136,8 @@
       document.head.append(meta);
     }
     document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-    const field = badge();
+    keypad();
+    const field = entry();
     if (field && rest !== "") {
       field.value = rest;
       keys.field = field;
@@ -214,12 +224,12 @@
     if (event.repeat) keys.began = -Infinity; // a key that is held down is no reader
     if (!ends(event)) {
       // A key goes to the field for the badge, whatever was pressed before.
-      if (!inText() && event.key !== "Tab" && event.key !== "Alt") badge().focus();
+      if (!inText() && event.key !== "Tab" && event.key !== "Alt") entry().focus();
       return;
     }
-    const field = inText() ? document.activeElement : badge();
+    const field = inText() ? document.activeElement : entry();
     // For who fills the fields by hand Tab goes on to the next.
-    if (event.key === "Tab" && (field.value === "" || (field.id === "code" && !byReader(field)))) return;
+    if (event.key === "Tab" && (field.value === "" || (field.id !== "badge" && !byReader(field)))) return;
     event.preventDefault();
     if (byReader(field)) sendsEnd = true;
     show(field);
@@ -251,12 +261,20 @@
     const form = event.target;
     if (!badge()) return;
     event.preventDefault();
-    if (form.contains(badge())) {
+    if (form.contains(entry())) {
       const code = form.querySelector("#code");
-      show(badge().value === "" && code !== null ? code : badge());
+      show(entry().value === "" && code !== null ? code : entry());
     } else {
       ask({ url: form.action, method: "POST", body: new URLSearchParams(new FormData(form)) });
     }
+  });
+
+  // What the keypad of a page for a PIN types.
+  document.addEventListener("click", (event) => {
+    const digit = event.target.closest?.("[data-digit]")?.dataset.digit, field = document.getElementById("pin");
+    if (!field || digit === undefined) return;
+    field.value = digit === "" ? field.value.slice(0, -1) : field.value + digit;
+    keys = { field, from: field.value.length, began: 0, last: -Infinity }; // no reader's
   });
 
   document.addEventListener("click", (event) => {
@@ -267,7 +285,7 @@
   });
 
   // What a pointer pressed does not keep the focus.
-  const refocus = () => setTimeout(() => { if (!inText()) badge()?.focus(); });
+  const refocus = () => setTimeout(() => { if (!inText()) entry()?.focus(); });
   document.addEventListener("pointerup", refocus);
   addEventListener("focus", refocus);
   for (const act of ["pointerdown", "pointermove", "wheel", "scroll"]) {
@@ -278,6 +296,7 @@
   if (badge()?.value && document.activeElement !== badge()) show(badge());
   else watch();
   document.documentElement.classList.add("scripted");
+  keypad();
   arm(refreshOf(document));
   progress();
   if (document.readyState === "complete") settle();
