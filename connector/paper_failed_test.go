@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pullprint/connector"
+	"pullprint/connector/admin"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/job/paper"
 	"pullprint/connector/notice"
@@ -95,16 +96,21 @@ func TestFailedAtThePrinter(t *testing.T) {
 				if c.back >= 0 {
 					w.has(t, weekly, 8-c.back, 0)
 				}
+				const others = `pullprint_print_failures_total{cause="doorOpen",device="hq-2-west"} 0`
+				if !strings.Contains(exposition(t, reg), others) {
+					t.Error("other causes don't begin at zero")
+				}
 				want := fmt.Sprintf("pullprint_print_failures_total{cause=%q,device=\"hq-2-west\"} 1\n", c.cause)
 				if got := exposition(t, reg); !strings.Contains(got, want) || printedCount(t, reg, "hq-2-west", "failed") != 1 {
 					t.Errorf("no %s in %s", want, got)
 				}
-				if list := l.index.Failures(time.Now().Add(-time.Hour), 1); len(list) != 1 || list[0].Device != "hq-2-west" ||
-					list[0].Jobs != 1 || list[0].Detail != c.words {
+				api := &admin.API{Deps: admin.Deps{Index: l.index}}
+				list := api.PrinterFailures(time.Now(), 1).Printers
+				if len(list) != 1 || list[0].Device != "hq-2-west" || list[0].Jobs != 1 || list[0].Detail != c.words {
 					t.Errorf("%+v", list)
 				}
-				if list := l.index.Failures(time.Now(), 1); len(list) != 0 {
-					t.Errorf("%+v", list)
+				if list := api.PrinterFailures(time.Now().Add(24*time.Hour), 1).Printers; len(list) != 0 {
+					t.Errorf("%+v, a day later", list)
 				}
 			})
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,10 +23,10 @@ func devicesCommand() *cobra.Command {
 	var f apiFlags
 	cmd := &cobra.Command{
 		Use:   "devices",
-		Short: "List devices, and print sheets for releasing jobs by phone",
+		Short: "List devices and what failed there, and print sheets for releasing jobs by phone",
 	}
 	f.add(cmd)
-	return verbs(cmd, devicesList(&f), devicesQR(&f))
+	return verbs(cmd, devicesList(&f), devicesFailures(&f), devicesQR(&f))
 }
 
 func devicesList(f *apiFlags) *cobra.Command {
@@ -48,6 +49,31 @@ whether jobs are released there by phone. It talks to the running daemon (role r
 				}
 				return t.Flush()
 			})(c.Devices(cmd.Context()))
+		},
+	}
+}
+
+func devicesFailures(f *apiFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "failures",
+		Short: "Printers at which jobs failed within the last 24 hours",
+		Long: `Lists the printers at which jobs failed within the last 24 hours, those with most failures
+first, with the printer's word for the newest one. A job that printed where it was sent has the
+name of its queue as device. It talks to the running daemon (role read).`,
+		Args: wants(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.client(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := c.Failures(cmd.Context())
+			return printAnswer(f, cmd, func(w io.Writer, printers []apiclient.PrinterFailures) error {
+				t := newTable(w, "DEVICE", "LOCATION", "JOBS", "NEWEST", "WHY")
+				for _, p := range printers {
+					t.row(p.Device, orDash(p.Location), strconv.Itoa(p.Jobs), p.Last.Local().Format("Mon 02 Jan 15:04"), orDash(p.Detail))
+				}
+				return t.Flush()
+			})(list.Printers, err)
 		},
 	}
 }

@@ -55,6 +55,7 @@ var printed = map[string][]any{
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
 	"sessionsEnd":          {apiclient.SessionsEnded{}},
+	"devicesFailures":      {[]apiclient.PrinterFailures{}},
 	"devicesList":          {[]apiclient.DeviceEntry{}},
 	"writeSheets":          {[]deviceURL{}},   // of devices qr
 	"print":                {[]countedFile{}}, // of pages

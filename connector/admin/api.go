@@ -175,6 +175,7 @@ func routes() []route {
 		changes("PUT", "/v1/delegations", forOperate, actionDelegate, (*API).putDelegation),
 		changes("DELETE", "/v1/delegations", forOperate, actionUndelegate, (*API).removeDelegation),
 		reads("/v1/devices", forRead, (*API).listDevices),
+		reads("/v1/failures", forRead, (*API).listFailures),
 		reads("/v1/devices/{device}/link", forOperate, (*API).showLink),
 		changes("POST", "/v1/devices/{device}/link", forAdmin, "renew-link", (*API).renewLink),
 		reads("/v1/decisions", forRead, (*API).listDecisions),

@@ -27,6 +27,30 @@ func (a *API) DeviceEntries() []apiclient.DeviceEntry {
 	return out
 }
 
+// The bounds of the list of failures: a day is what the index knows at least, and so many printers are
+// a page of the API.
+const (
+	failuresOf  = 24 * time.Hour
+	maxFailures = 500
+)
+
+func (a *API) listFailures(*request) (any, error) {
+	return a.PrinterFailures(time.Now(), maxFailures), nil
+}
+
+// PrinterFailures are the n printers at which most jobs failed within the last 24 hours, those first.
+func (a *API) PrinterFailures(now time.Time, n int) apiclient.FailureList {
+	list := apiclient.FailureList{Since: now.Add(-failuresOf), Printers: []apiclient.PrinterFailures{}}
+	for _, f := range a.Index.Failures(list.Since, n) {
+		one := apiclient.PrinterFailures{Device: f.Device, Jobs: f.Jobs, Last: f.Last, Detail: f.Detail}
+		if d, ok := printer.DeviceByID(a.Devices, f.Device); ok {
+			one.Location = d.Location
+		}
+		list.Printers = append(list.Printers, one)
+	}
+	return list
+}
+
 // hasDevice reports whether a device is configured.
 func (a *API) hasDevice(id string) bool {
 	_, ok := printer.DeviceByID(a.Devices, id)

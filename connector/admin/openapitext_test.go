@@ -124,6 +124,10 @@ var operations = map[string]operation{
 		summary: "End a delegation.", body: apiclient.DelegationBody{}, required: []string{"owner", "to"}, answer: apiclient.DelegationList{},
 	},
 	"GET /v1/devices": {summary: "The configured devices.", answer: apiclient.DeviceList{}},
+	"GET /v1/failures": {
+		summary: "Printers at which jobs failed within the last 24 hours, those with most failures first, 500 of them at most.",
+		answer:  apiclient.FailureList{},
+	},
 	"GET /v1/devices/{device}/link": {
 		summary: "The link by which phones reach a device, as its sheet shows it.", answer: apiclient.DeviceLink{},
 	},

@@ -97,6 +97,13 @@ func Words(details []string) string { return tell(details) }
 // UnknownTrouble is the cause of a failure that a printer does not tell.
 const UnknownTrouble = "unknown"
 
+// Troubles are the causes that Trouble returns, sorted.
+func Troubles() []string {
+	words := slices.Concat(slices.Collect(maps.Keys(blocking)), slices.Collect(maps.Keys(lacking)), []string{UnknownTrouble})
+	slices.Sort(words)
+	return words
+}
+
 // Trouble is what keeps a printer from printing: a word of Graph's that is known here, or
 // UnknownTrouble, and what all such words mean.
 func Trouble(p graph.Printer) (cause, words string) {

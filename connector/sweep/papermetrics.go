@@ -54,7 +54,9 @@ func (m *paperMetrics) start(device string) {
 	for _, r := range paper.Results {
 		m.printed.WithLabelValues(device, string(r))
 	}
-	m.failures.WithLabelValues(device, printer.UnknownTrouble)
+	for _, cause := range printer.Troubles() {
+		m.failures.WithLabelValues(device, cause)
+	}
 }
 
 // onPaper counts what became of a job at its printer, and the cause if it failed.

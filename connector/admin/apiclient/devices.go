@@ -27,6 +27,32 @@ type DeviceEntry struct {
 	LockedUntil time.Time `json:"locked_until,omitzero"`
 }
 
+// FailureList is the answer to GET /v1/failures.
+type FailureList struct {
+	// Since is 24 hours ago.
+	Since time.Time `json:"since"`
+	// Printers are those with most failures first; there is none without one.
+	Printers []PrinterFailures `json:"printers"`
+}
+
+// PrinterFailures are the jobs that failed at one printer.
+type PrinterFailures struct {
+	// Device is the id of the device, or the name of the queue whose jobs print where they were sent.
+	Device   string `json:"device"`
+	Location string `json:"location,omitempty"`
+	Jobs     int    `json:"jobs"`
+	// Last is when the newest was seen to fail, Detail the printer's word for it.
+	Last   time.Time `json:"last"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// Failures lists the printers at which jobs failed within the last 24 hours.
+func (c *Client) Failures(ctx context.Context) (out FailureList, err error) {
+	const route = "/v1/failures"
+	err = c.call(ctx, http.MethodGet, route, nil, &out)
+	return out, c.olderRoute(ctx, err, "GET "+route)
+}
+
 // DeviceLink is the answer to GET and POST /v1/devices/{device}/link.
 type DeviceLink struct {
 	Device string `json:"device"`
