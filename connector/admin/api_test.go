@@ -452,6 +452,8 @@ func TestAnswerTap(t *testing.T) {
 		"another's reader":    {"east", "west", `{"badge":"1"}`, http.StatusForbidden},
 		"another device":      {"west", "west", `{"device":"east","badge":"1"}`, http.StatusBadRequest},
 		"no badge":            {"west", "west", `{}`, http.StatusBadRequest},
+		"a badge and a name":  {"west", "west", `{"badge":"1","user":"anna@contoso.com","pin":"271828"}`, http.StatusBadRequest},
+		"a PIN alone":         {"west", "west", `{"pin":"271828"}`, http.StatusBadRequest},
 		"no json":             {"west", "west", `badge 1`, http.StatusBadRequest},
 		"not configured":      {"operate", "none", `{"badge":"1"}`, http.StatusNotFound},
 		"a long body":         {"west", "west", `{"badge":"` + strings.Repeat("1", maxBody) + `"}`, http.StatusBadRequest},

@@ -66,7 +66,7 @@ var operations = map[string]operation{
 	"POST /v1/taps": {
 		summary: "A badge was shown at a device: release what its owner may release there. With a reader's token, device " +
 			"may be left out.",
-		body: apiclient.TapBody{}, required: []string{"badge"}, answer: release.Outcome{},
+		body: apiclient.TapBody{}, answer: release.Outcome{},
 	},
 	"GET /v1/jobs": {
 		summary: "Jobs, newest first.", answer: apiclient.JobList{},
@@ -349,7 +349,9 @@ var texts = map[string]string{
 	"PersonFound.user":      "The Entra object id.",
 	"Erased.owner":          "Who it was, by Entra object id.",
 	"Erased.rewritten":      "Records of others that do not tell of the person any more.",
-	"TapBody.badge":         "What the reader told.",
+	"TapBody.badge":         "What the reader told; either this or user.",
+	"TapBody.user":          "A user name or an employeeId that was typed, at devices that take a PIN alone.",
+	"TapBody.pin":           "The PIN that was typed, where the device asks for one.",
 	"CancelBody.reason":     "Told to the owner.",
 	"EnrolBody.replace":     "Take it away from whoever has it.",
 	"CodeBody.valid_for":    "A duration, as 24h.",

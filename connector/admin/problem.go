@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,7 @@ func problemOf(err error) *apiclient.Problem {
 		p.Errors = rows
 		return p
 	}
-	if p = sentinel(err); p != nil {
+	if p = cmp.Or(sentinel(err), pinProblem(err)); p != nil {
 		return p
 	}
 	if errors.Is(err, store.ErrUnavailable) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"pullprint/connector/directory"
 	"pullprint/connector/index"
@@ -16,6 +17,7 @@ import (
 	"pullprint/connector/store"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 )
 
@@ -48,6 +50,14 @@ func TestProblems(t *testing.T) {
 		{badge.ImportError{{Line: 2, Message: "no owner"}}, 422, "bad-rows", false, false},
 		{ErrNoBadges, 404, "no-badges", false, false},
 		{index.ErrReading, 503, "starting", true, true},
+		{tap.ErrNeedsPIN, 403, "pin-needed", false, false},
+		{tap.ErrNoBadges, 403, "no-badges-here", false, false},
+		{tap.ErrNoNames, 403, "no-names-here", false, false},
+		{pin.ErrWrong, 403, "wrong-pin", false, false},
+		{&pin.LockedError{Until: time.Now().Add(time.Minute)}, 429, "pin-locked", true, false},
+		{&pin.LockedError{}, 429, "pin-locked", false, false}, // until somebody unlocks it
+		{pin.ErrBusy, 503, "busy", true, true},
+		{pin.CheckNew("123456"), 422, "weak-pin", false, false},
 		{store.ErrUnavailable, 503, "store-unavailable", true, true},
 		{errors.New("dial tcp 10.0.0.7:4222"), 503, "unavailable", true, true},
 		{context.Canceled, 503, "unavailable", true, false}, // whoever asked is gone

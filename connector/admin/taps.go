@@ -33,8 +33,10 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in apiclient.Tap
 		in.Device = caller.Device
 	}
 	switch {
-	case in.Device == "", in.Badge == "":
-		return release.Outcome{}, badRequest("device and badge are needed")
+	case in.Device == "", in.Badge == "" && in.User == "":
+		return release.Outcome{}, badRequest("device and badge are needed, or user in the place of badge")
+	case in.Badge != "" && in.User != "":
+		return release.Outcome{}, badRequest("either badge or user is needed, not both")
 	case caller.Device != "" && caller.Device != in.Device:
 		return release.Outcome{}, failure(http.StatusForbidden, "not-allowed", "The token may not do this",
 			"It is the token of another device.")
@@ -48,14 +50,16 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in apiclient.Tap
 			return release.Outcome{}, err
 		}
 	}
+	shown := tap.Shown{Device: in.Device, Number: in.Badge, User: in.User, PIN: in.PIN}
 	if caller.Device != "" {
-		return a.Taps.Tap(ctx, tap.Shown{Device: in.Device, Number: in.Badge})
+		return a.Taps.Tap(ctx, shown)
 	}
 	// A token that may show any badge at any device is audited, as for any other release.
 	if err := a.StoreAction(ctx, apiclient.Action{Action: actionTap, Actor: caller.Name, Device: in.Device}); err != nil {
 		return release.Outcome{}, err
 	}
-	return a.Taps.Tap(ctx, tap.Shown{Device: in.Device, Number: in.Badge, Actor: caller.Name})
+	shown.Actor = caller.Name
+	return a.Taps.Tap(ctx, shown)
 }
 
 // ErrNoBadges is the answer to whatever needs badges when none are configured.

@@ -85,6 +85,7 @@ func (k *checker) device(at string, d printer.Device) {
 		k.oneOf(at+".unknown_state", d.UnknownState, printer.UnknownRelease, printer.UnknownKeep)
 	}
 	k.phone(at+".phone", d.Phone)
+	k.factors(at+".factors", d)
 	k.refuse(len(d.Queues) == 0, at+".queues", "list the pull queues whose jobs it may release",
 		"%s.queues is missing or empty", at)
 	var names []string
@@ -110,6 +111,21 @@ func (k *checker) phone(at string, p printer.Phone) {
 	if p != printer.PhoneOff {
 		k.oneOf(at, string(p), string(printer.PhoneLink), "false", string(printer.PhoneCode))
 		k.refuse(!k.doc.Has("sign_in"), at, "set sign_in, or leave phone out", "%s without sign_in: nobody could sign in by phone", at)
+	}
+}
+
+// factors checks the ways in which people prove at a device who they are.
+func (k *checker) factors(at string, d printer.Device) {
+	k.refuse(k.doc.Has(at) && len(d.Factors) == 0, at, "write [badge], or leave factors out", "%s is empty", at)
+	for i, f := range d.Factors {
+		path := fmt.Sprintf("%s[%d]", at, i)
+		k.oneOf(path, string(f), string(printer.ByBadge), string(printer.ByPIN), string(printer.ByBadgeAndPIN))
+		k.refuse(slices.Index(d.Factors, f) != i, path, "take it out", "%s names a factor a second time", path)
+	}
+	k.refuse(d.Takes(printer.ByBadge) && d.Takes(printer.ByBadgeAndPIN), at, "take badge out, or badge+pin",
+		"%s has badge beside badge+pin: a badge alone would be enough", at)
+	if d.AsksPIN() && !k.c.SignIn.Configured() {
+		k.warn(at, "without sign_in people have no page of their own to set their PINs", "set sign_in")
 	}
 }
 

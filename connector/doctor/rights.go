@@ -80,6 +80,9 @@ func (ds *diagnostics) needed() []right {
 	if ds.Config.Badges.EntraAttribute != "" {
 		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "badges.entra_attribute"})
 	}
+	if slices.ContainsFunc(ds.Config.Devices, func(d printer.Device) bool { return d.Takes(printer.ByPIN) }) {
+		list = append(list, right{[]string{"User.Read.All", "Directory.Read.All"}, "employee ids that people type at devices"})
+	}
 	return list
 }
 

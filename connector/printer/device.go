@@ -26,7 +26,7 @@ type Device struct {
 	// Phone says whether people may release their jobs there by phone.
 	Phone Phone `yaml:"phone"`
 	// Factors are the ways in which people prove there who they are, alternatives; empty is ByBadge.
-	Factors []Factor `yaml:"-"`
+	Factors []Factor `yaml:"factors"`
 }
 
 // Phone says whether people may release their jobs at a device by phone, with the link that its sheet shows

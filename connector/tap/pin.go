@@ -3,6 +3,7 @@ package tap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -121,7 +122,7 @@ func (t *Taps) claimOf(ctx context.Context, name string) (Claim, error) {
 		found, _, err = t.factors.people.UserByEmployeeID(ctx, name)
 	}
 	if err != nil {
-		return Claim{}, err
+		return Claim{}, fmt.Errorf("look the name up in the directory: %w", err)
 	}
 	owner, _ := graph.CanonicalGUID(found.ID)
 	return Claim{Owner: owner, Badge: t.badges.GuessTag("claimed\x00" + strings.ToLower(name)), Named: true}, nil

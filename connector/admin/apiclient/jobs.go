@@ -96,7 +96,7 @@ func (c *Client) Cancel(ctx context.Context, r graph.Ref, reason string) (out re
 
 // Tap shows a badge at a device.
 func (c *Client) Tap(ctx context.Context, device, number string) (out release.Outcome, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/taps", TapBody{device, number}, &out)
+	err = c.call(ctx, http.MethodPost, "/v1/taps", TapBody{Device: device, Badge: number}, &out)
 	return out, err
 }
 
@@ -117,5 +117,9 @@ type CancelBody struct {
 // TapBody is the body of POST /v1/taps.
 type TapBody struct {
 	Device string `json:"device"`
-	Badge  string `json:"badge"`
+	Badge  string `json:"badge,omitempty"`
+	// User is a user name or an employee id, in the place of a badge.
+	User string `json:"user,omitempty"`
+	// PIN was typed at the reader.
+	PIN string `json:"pin,omitempty"`
 }
