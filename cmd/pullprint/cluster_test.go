@@ -49,6 +49,7 @@ func TestCluster(t *testing.T) {
 	go f.send(stop, sent)
 	stopTaps := f.tap()
 	defer stopTaps()
+	recorded := f.record()
 	for round := range *clusterRounds {
 		f.event("every daemon restarted in turn", f.roll)
 		f.event("a daemon killed", f.killDaemon)
@@ -56,9 +57,20 @@ func TestCluster(t *testing.T) {
 			f.event("the daemon with the leases frozen for 70 s", func() { f.freeze(70 * time.Second) })
 		}
 		f.event("the NATS server that leads killed", f.killNode)
-		f.event("the daemon with the leases frozen for 14 s", func() { f.freeze(14 * time.Second) })
+		leases := []event{
+			{what: "the daemon with the leases frozen for 14 s", do: func() { f.freeze(14 * time.Second) }},
+			{what: "the daemon with the leases cut off for 14 s", do: func() { f.cutOff(14 * time.Second) }},
+		}
+		network := f.networkFaults()
+		if round == 0 { // the first round is that of the gate: one of each by lot
+			leases, network = f.one(leases), f.one(network)
+		}
+		for _, e := range append(leases, network...) {
+			f.event(e.what, e.do)
+		}
 		f.event("the leaders step down", f.stepDown)
 	}
+	recorded.end()
 	close(stop)
 	<-sent
 	last := time.Now()
@@ -102,6 +114,9 @@ func (f *fleet) event(what string, do func()) {
 	<-time.After(1500 * time.Millisecond)
 }
 
+// one is an event by lot.
+func (f *fleet) one(events []event) []event { return events[f.dice.IntN(len(events)):][:1] }
+
 func (f *fleet) settleCluster() {
 	f.Helper()
 	if !f.nodes.Settled(time.Minute) {
@@ -118,13 +133,20 @@ func (f *fleet) killDaemon() {
 }
 
 func (f *fleet) killNode() {
+	i := f.leader()
+	f.nodes.Kill(i)
+	<-time.After(12 * time.Second)
+	f.nodes.Start(i)
+}
+
+// leader is the NATS server that leads the stream of tasks.
+func (f *fleet) leader() int {
+	f.Helper()
 	i := f.nodes.Leader("PULLPRINT_TASKS")
 	if i < 0 {
 		f.Fatal("nobody leads the stream of tasks")
 	}
-	f.nodes.Kill(i)
-	<-time.After(12 * time.Second)
-	f.nodes.Start(i)
+	return i
 }
 
 // freeze stops the daemon that has the lease of the sweep for longer than the

@@ -33,11 +33,14 @@ type fleet struct {
 type replica struct {
 	dir, hook, api, metrics string
 	p                       *process
+	paths                   [bustest.Nodes]*bustest.Path // to the NATS servers
+	url                     string                       // of these, by the paths
 }
 
 // event is something that went wrong, and when all was well again.
 type event struct {
 	what       string
+	do         func()
 	began, was time.Time
 }
 
@@ -54,15 +57,15 @@ func newFleet(t *testing.T, k graphtest.Knobs, seed uint64) *fleet {
 		f.replicas[i] = &replica{
 			dir: bustest.TempDir(t), hook: bustest.FreeAddress(t), api: bustest.FreeAddress(t), metrics: bustest.FreeAddress(t),
 		}
+		f.replicas[i].paths, f.replicas[i].url = f.nodes.Paths()
 	}
 	hooks, apis := f.door(func(r *replica) string { return r.hook }), f.door(func(r *replica) string { return r.api })
 	f.api = apis
 	for _, r := range f.replicas {
 		config := f.install(r.dir, r.hook, r.api, r.metrics)
 		for from, to := range map[string]string{
-			`public_url: "http://` + r.hook: `public_url: "http://` + hooks,
-			`nats: {embedded: {store_dir: nats, max_store: 256MiB}}`: fmt.Sprintf("nats: {url: %q, replicas: %d}", f.nodes.URL(),
-				bustest.Nodes),
+			`public_url: "http://` + r.hook:                          `public_url: "http://` + hooks,
+			`nats: {embedded: {store_dir: nats, max_store: 256MiB}}`: fmt.Sprintf("nats: {url: %q, replicas: %d}", r.url, bustest.Nodes),
 		} {
 			if !strings.Contains(config, from) {
 				t.Fatalf("the configuration has no %q", from)

@@ -34,7 +34,7 @@ type Cluster struct {
 // StartCluster starts a cluster of servers in this process.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
-	c := layCluster(tb)
+	c := layCluster(tb, func(_ int, others []string) []string { return others })
 	for i := range Nodes {
 		c.Start(i)
 	}
@@ -47,8 +47,10 @@ func StartCluster(tb testing.TB) *Cluster {
 	return c
 }
 
-// layCluster writes the configurations of a cluster and starts nothing.
-func layCluster(tb testing.TB) *Cluster {
+// layCluster writes the configurations of a cluster and starts nothing. ways tells by which addresses a
+// server reaches those of the others. Servers tell nobody of addresses, so that nobody goes another way:
+// where they say that they are, nobody listens.
+func layCluster(tb testing.TB, ways func(server int, addresses []string) []string) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
 	dir := TempDir(tb)
@@ -61,8 +63,9 @@ func layCluster(tb testing.TB) *Cluster {
 		text := fmt.Sprintf(`server_name: n%d
 listen: %q
 jetstream: {store_dir: %q, sync_interval: always, max_file_store: 4GB, max_memory_store: 64MB}
-cluster: {name: office, listen: %q, routes: ["nats://%s"]}
-`, i, c.addrs[i], filepath.Join(dir, fmt.Sprint("store", i)), routes[i], strings.Join(routes[:], `", "nats://`))
+cluster: {name: office, listen: %q, advertise: %q, no_advertise: true, routes: ["nats://%s"]}
+`, i, c.addrs[i], filepath.Join(dir, fmt.Sprint("store", i)), routes[i], FreeAddress(tb),
+			strings.Join(ways(i, routes[:]), `", "nats://`))
 		if err := os.WriteFile(c.files[i], []byte(text), 0o600); err != nil {
 			tb.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,10 +43,11 @@ func node() error {
 	return nil
 }
 
-// Processes is a Cluster whose servers are processes of their own.
+// Processes is a Cluster whose servers are processes of their own, with a Path from each to each other.
 type Processes struct {
 	*Cluster
 	command string
+	paths   [Nodes][Nodes]*Path // from one server to another; nil to itself
 
 	mu   sync.Mutex
 	runs [Nodes]*exec.Cmd
@@ -55,7 +57,16 @@ type Processes struct {
 // StartProcesses starts the cluster by command, which is Node.
 func StartProcesses(tb testing.TB, command string) *Processes {
 	tb.Helper()
-	p := &Processes{Cluster: layCluster(tb), command: command, logs: TempDir(tb)}
+	p := &Processes{command: command, logs: TempDir(tb)}
+	p.Cluster = layCluster(tb, func(from int, addresses []string) (ways []string) {
+		for to, address := range addresses {
+			if to != from {
+				p.paths[from][to] = NewPath(tb, address)
+				ways = append(ways, p.paths[from][to].Address())
+			}
+		}
+		return ways
+	})
 	tb.Cleanup(func() {
 		for i := range Nodes {
 			p.Kill(i)
@@ -90,6 +101,47 @@ func (p *Processes) Start(i int) {
 		p.tb.Fatal(err)
 	}
 	p.runs[i] = cmd
+}
+
+// Paths are new paths to each of the servers, for one client, and their addresses as in nats.url.
+func (p *Processes) Paths() (paths [Nodes]*Path, url string) {
+	p.tb.Helper()
+	addresses := make([]string, Nodes)
+	for i, to := range p.addrs {
+		paths[i] = NewPath(p.tb, to)
+		addresses[i] = "nats://" + paths[i].Address()
+	}
+	return paths, strings.Join(addresses, ",")
+}
+
+// CutSending holds back what a server sends to the others, CutReceiving what they send to it. Two
+// servers share a connection that either of them has opened.
+func (p *Processes) CutSending(i int) {
+	p.each(i, func(from, to *Path) { from.There.Shut(); to.Back.Shut() })
+}
+
+// CutReceiving is told of at CutSending.
+func (p *Processes) CutReceiving(i int) {
+	p.each(i, func(from, to *Path) { from.Back.Shut(); to.There.Shut() })
+}
+
+// Join lets everything through between a server and the others.
+func (p *Processes) Join(i int) { p.each(i, func(from, to *Path) { from.Open(); to.Open() }) }
+
+// Delay is how much later everything arrives between the servers.
+func (p *Processes) Delay(d time.Duration) {
+	for i := range Nodes {
+		p.each(i, func(from, _ *Path) { from.Delay(d) })
+	}
+}
+
+// each calls fn with the paths from a server to each other one, and back.
+func (p *Processes) each(i int, fn func(from, to *Path)) {
+	for other := range Nodes {
+		if other != i {
+			fn(p.paths[i][other], p.paths[other][i])
+		}
+	}
 }
 
 // Kill ends a server with SIGKILL.

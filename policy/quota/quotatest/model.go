@@ -94,18 +94,24 @@ func step(s modelState, op Op) (modelState, Result) {
 // StormClaim is the claim of a storm.
 func StormClaim() quota.Claim { return Weekly("center.storm", StormLimit) }
 
-// Do does an operation and says what came of it.
+// Do does an operation on the account of StormClaim at Noon and says what came of it.
 func Do(ctx context.Context, l *ledger.Ledger, op Op) Result {
-	c := StormClaim()
+	return DoOn(ctx, l, op, StormClaim(), Noon)
+}
+
+// DoOn is Do on an account with a limit of StormLimit pages, at a time.
+func DoOn(ctx context.Context, l *ledger.Ledger, op Op, c quota.Claim, now time.Time) Result {
 	accounts := []quota.Account{c.Account}
 	var err error
 	switch op.Kind {
 	case "reserve":
-		err = l.Reserve(ctx, Charge(op.Job, "a", 1, c))
+		charge := Charge(op.Job, "a", 1, c)
+		charge.Now = now
+		err = l.Reserve(ctx, charge)
 	case "settle":
-		_, err = l.Settle(ctx, op.Job, accounts, Noon)
+		_, err = l.Settle(ctx, op.Job, accounts, now)
 	case "void":
-		_, err = l.Void(ctx, op.Job, "a", accounts, Noon)
+		_, err = l.Void(ctx, op.Job, "a", accounts, now)
 	}
 	var ex *quota.Exhausted
 	switch {
