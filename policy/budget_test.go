@@ -174,7 +174,8 @@ func TestCharge(t *testing.T) {
 		},
 		"in no way": {
 			paying(t, p, "1"), policy.Keep, reasons.QuotaExhausted, "6",
-			"and you have 1 page left until Monday 16 March 2026 00:00 CET. Print fewer pages, or wait until Monday 16 March 2026 00:00 CET.",
+			"and you have 1 page left until Monday 16 March 2026 00:00 CET. " +
+				"Print fewer pages, or wait until Monday 16 March 2026 00:00 CET.",
 		},
 		"in debt":                  {paying(t, p, "-4"), policy.Keep, reasons.QuotaExhausted, "6", "you have 0 pages left"},
 		"the price of what is set": {paying(t, p, "6", mono), policy.Redirect, "", "6", ""},

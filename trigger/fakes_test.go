@@ -162,7 +162,9 @@ func newFakeGraph() *fakeGraph {
 }
 
 // enter counts a call and says how it is to fail. It is followed by leave.
-func (g *fakeGraph) enter(ctx context.Context, op string) (err error, applied bool) { //nolint:revive // it fails, and was applied all the same
+//
+//nolint:revive // the error is first: it fails, and was applied all the same
+func (g *fakeGraph) enter(ctx context.Context, op string) (err error, applied bool) {
 	g.mu.Lock()
 	g.calls[op]++
 	fail := g.fail

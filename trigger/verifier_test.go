@@ -202,8 +202,8 @@ func TestExpiryMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.apply(keySubscription, value, 1)
-	want := "# HELP pullprint_subscription_expiry_timestamp_seconds When Graph drops our subscription if it isn't renewed; 0 when there is " +
-		"none.\n" +
+	want := "# HELP pullprint_subscription_expiry_timestamp_seconds " +
+		"When Graph drops our subscription if it isn't renewed; 0 when there is none.\n" +
 		"# TYPE pullprint_subscription_expiry_timestamp_seconds gauge\npullprint_subscription_expiry_timestamp_seconds 1.8e+09\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Error(err)
@@ -215,7 +215,8 @@ func TestExpiryMetric(t *testing.T) {
 // an index or of a string function.
 func TestClientStateIsComparedInConstantTime(t *testing.T) {
 	fset := token.NewFileSet()
-	pkgs, err := parser.ParseDir(fset, ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0) //nolint:staticcheck // one plain folder
+	code := func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }
+	pkgs, err := parser.ParseDir(fset, ".", code, 0) //nolint:staticcheck // one plain folder
 	if err != nil {
 		t.Fatal(err)
 	}

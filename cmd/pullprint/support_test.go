@@ -170,8 +170,8 @@ func plantedOffice(t *testing.T) *patient {
 			Stacks: "goroutine profile: total 1\n#\t0x1\tmain.main+0x1\t/srv/ottokar/src/main.go:1\n",
 			Lines:  logged(),
 			Metrics: "# HELP pullprint_decisions_total Decisions of Ordinary " +
-				"things.\npullprint_decisions_total{queue=\"Pfarrhaus\",rule=\"not-for-ottokar\",reason=\"color.planted\",verdict=\"abort\"} " +
-				"5\nx{device=\"hq-2-pfarrhaus\",y=\"Ordinary Print Queue\"} 1\n",
+				"things.\npullprint_decisions_total{queue=\"Pfarrhaus\",rule=\"not-for-ottokar\",reason=\"color.planted\"," +
+				"verdict=\"abort\"} 5\nx{device=\"hq-2-pfarrhaus\",y=\"Ordinary Print Queue\"} 1\n",
 		})
 	}))
 	t.Cleanup(api.Close)

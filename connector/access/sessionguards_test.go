@@ -55,7 +55,8 @@ func TestSessionEndsByItself(t *testing.T) {
 func TestSessionKeyTaken(t *testing.T) {
 	s := NewSessions(&keeper{taken: true}, newTokens(t))
 	rec := httptest.NewRecorder()
-	if err := s.SignIn(rec, with(), Caller{Name: AdminName, Role: RoleAdmin}, "/", time.Hour); err == nil || len(rec.Result().Cookies()) > 0 {
+	if err := s.SignIn(rec, with(), Caller{Name: AdminName, Role: RoleAdmin}, "/", time.Hour); err == nil ||
+		len(rec.Result().Cookies()) > 0 {
 		t.Errorf("%v, %v", err, rec.Result().Cookies())
 	}
 }

@@ -222,7 +222,8 @@ func TestTokenTakenAway(t *testing.T) {
 		if _, ok := tokens.Who(testTokens["read"]); !ok {
 			t.Errorf("%s: others are not let in", name)
 		}
-		if err := tokens.Lost(t.Context()); err == nil || !strings.Contains(err.Error(), AdminName) || strings.Contains(err.Error(), "west") {
+		if err := tokens.Lost(t.Context()); err == nil || !strings.Contains(err.Error(), AdminName) ||
+			strings.Contains(err.Error(), "west") {
 			t.Errorf("%s: %v", name, err)
 		}
 		for range 3 {

@@ -121,7 +121,8 @@ var operations = map[string]operation{
 		body:    apiclient.DelegationBody{}, required: []string{"owner", "to"}, answer: delegation.Delegation{},
 	},
 	"DELETE /v1/delegations": {
-		summary: "End a delegation.", body: apiclient.DelegationBody{}, required: []string{"owner", "to"}, answer: apiclient.DelegationList{},
+		summary: "End a delegation.", body: apiclient.DelegationBody{}, required: []string{"owner", "to"},
+		answer: apiclient.DelegationList{},
 	},
 	"GET /v1/devices": {summary: "The configured devices.", answer: apiclient.DeviceList{}},
 	"GET /v1/failures": {
@@ -274,8 +275,8 @@ var texts = map[string]string{
 	"account":       accountText,
 	"key":           accountText,
 	"queues":        "The names of the queues whose jobs are told of, by the printer that a job is named with.",
-	"asked": "What asked for the decision: arrival, badge, badge-token, pin, pin-token, station, token, sign-in, phone, remote, erasure or " +
-		"sweep; absent when stored by a version that did not say.",
+	"asked": "What asked for the decision: arrival, badge, badge-token, pin, pin-token, station, token, sign-in, phone, " +
+		"remote, erasure or sweep; absent when stored by a version that did not say.",
 	"Problem":                  "RFC 9457",
 	"Problem.type":             "urn:pullprint:problem: and the kind of problem",
 	"Problem.detail":           "What is wrong with this request, and what to do next.",

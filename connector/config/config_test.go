@@ -74,7 +74,8 @@ func TestExternalNATS(t *testing.T) {
 }
 
 func TestRelativePaths(t *testing.T) {
-	path := write(t, minimal+"policy: {file: ./policy.yaml}\nnats: {embedded: {store_dir: ../store}}\nmetrics: {web_config_file: web.yaml}\n")
+	path := write(t,
+		minimal+"policy: {file: ./policy.yaml}\nnats: {embedded: {store_dir: ../store}}\nmetrics: {web_config_file: web.yaml}\n")
 	dir := filepath.Dir(path)
 	if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte("basic_auth_users: {}\n"), 0o644); err != nil {
 		t.Fatal(err)

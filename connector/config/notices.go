@@ -66,8 +66,9 @@ func (k *checker) notices() {
 	case k.doc.Has("notices.mail"):
 		k.mail("notices.mail", n.Mail)
 	case k.doc.Has("notices") && len(n.Webhooks) == 0:
-		k.add("notices.mail", "write notices.mail with from and smtp or graph, or notices.webhooks, as in config.example.yaml, or leave notices "+
-			"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
+		k.add("notices.mail",
+			"write notices.mail with from and smtp or graph, or notices.webhooks, as in config.example.yaml, or leave notices "+
+				"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	}
 	k.webhooks(n.Webhooks)
 	if k.doc.Has("notices.budget_low") && (n.BudgetLow < 1 || n.BudgetLow > maxBudgetLow) {

@@ -73,7 +73,10 @@ func another(code, text, remedy string) release.Reason {
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
 	p.act(rw, req, "cancel", func(c access.Caller, rec *job.Record) error {
 		_, err := p.Jobs.Cancel(req.Context(),
-			release.Cancellation{Key: rec.Key(), Actor: c.Name, Asked: admin.Asked(c), Note: strings.TrimSpace(req.PostFormValue("reason"))})
+			release.Cancellation{
+				Key: rec.Key(), Actor: c.Name, Asked: admin.Asked(c),
+				Note: strings.TrimSpace(req.PostFormValue("reason")),
+			})
 		return err
 	})
 }

@@ -124,8 +124,10 @@ func TestJobPageSpeaksOfPeople(t *testing.T) {
 	}
 	text := show(view.Names{annaID: "Anna", bertID: "Bert"})
 	for want, n := range map[string]int{
-		`Anna <small class="muted">` + annaID: 1, `Anna</a> <small class="muted">` + annaID: 1, `Bert <small class="muted">` + bertID + `</small> asked to cancel it`: 1,
-		"asked by Bert, signed in with Entra": 1, "helpdesk asked to release it": 1, ", center.lab</span>": 1,
+		`Anna <small class="muted">` + annaID: 1, `Anna</a> <small class="muted">` + annaID: 1,
+		`Bert <small class="muted">` + bertID + `</small> asked to cancel it`: 1,
+		"asked by Bert, signed in with Entra":                                 1,
+		"helpdesk asked to release it":                                        1, ", center.lab</span>": 1,
 		`title="2026-07-01T22:30:15Z">Thu 2 Jul 00:30:15 CEST</time>`: 4, `title="2026-07-01T22:30:15Z">`: 5,
 		"This job costs 60 pages, and its owner has 49 pages left until Friday.": 2, "you have": 0,
 	} {

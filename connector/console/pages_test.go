@@ -254,7 +254,10 @@ func TestStationCookie(t *testing.T) {
 		if want != http.StatusSeeOther {
 			continue
 		}
-		for path, want := range map[string]int{"/station/west": 200, "/station/east": 401, "/": 401, "/jobs/p/j": 401, "/station/none": 404} {
+		for path, want := range map[string]int{
+			"/station/west": 200, "/station/east": 401, "/": 401,
+			"/jobs/p/j": 401, "/station/none": 404,
+		} {
 			req := httptest.NewRequest(http.MethodGet, "http://print.example.com"+path, nil)
 			req.AddCookie(rec.Result().Cookies()[0])
 			got := httptest.NewRecorder()

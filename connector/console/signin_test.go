@@ -60,7 +60,8 @@ func TestSignInCookies(t *testing.T) {
 	onSite(t, func(t *testing.T, s *site) {
 		rec := get(s.pages, "/auth/sign-in?then=%2F")
 		c := rec.Result().Cookies()
-		if len(c) != 1 || !strings.HasPrefix(c[0].Name, pendingName) || !c[0].Secure || !c[0].HttpOnly || c[0].SameSite != http.SameSiteLaxMode ||
+		if len(c) != 1 || !strings.HasPrefix(c[0].Name, pendingName) || !c[0].Secure || !c[0].HttpOnly ||
+			c[0].SameSite != http.SameSiteLaxMode ||
 			c[0].Path != "/" || c[0].Domain != "" || c[0].MaxAge != 600 {
 			t.Errorf("cookies %+v", c)
 		}
@@ -83,7 +84,8 @@ func TestSignInLeadsNowhereElse(t *testing.T) {
 	onSite(t, func(t *testing.T, s *site) {
 		for _, then := range []string{
 			"https://evil.example.com/", "//evil.example.com/", `/\evil.example.com`, "https:evil.example.com", "/..//evil.example.com",
-			"///evil.example.com", "\t//evil.example.com", "javascript:alert(1)", "/auth/sign-in?then=/", "/auth/sign-out", "%2f%2fevil.example.com",
+			"///evil.example.com", "\t//evil.example.com", "javascript:alert(1)", "/auth/sign-in?then=/",
+			"/auth/sign-out", "%2f%2fevil.example.com",
 		} {
 			v := s.browser()
 			page := v.choose(v.open("/auth/sign-in?"+url.Values{"then": {then}, "choose": {"1"}}.Encode()), annaID)

@@ -52,7 +52,10 @@ func TestReleaseFromAfar(t *testing.T) {
 		student, teacher := o.surfer(), o.surfer()
 		student.says(student.signIn(studentID, "/me"), []string{"Print all 3", "Or show your badge"}, nil)
 		_, text := student.load("/me/print", nil)
-		student.says(text, []string{"HQ, canteen", "hq-2-east", "Can't print at the moment: paper jam", "Print all 3"}, []string{"of these jobs"})
+		student.says(text, []string{
+			"HQ, canteen", "hq-2-east", "Can't print at the moment: paper jam",
+			"Print all 3",
+		}, []string{"of these jobs"})
 		_, text = student.load("/me/print?job="+url.QueryEscape(jobField(held[0])[0]), nil)
 		student.says(text, []string{"HQ, canteen"}, []string{"Print all"})
 
@@ -86,7 +89,8 @@ func TestReleaseFromAfar(t *testing.T) {
 			}
 		}
 		for line, n := range map[string]int{
-			fmt.Sprintln("redirect", "remote", studentID, "hq-2-west", ""): 3, fmt.Sprintln("keep", "remote", studentID, "hq-2-east", ""): 2,
+			fmt.Sprintln("redirect", "remote", studentID, "hq-2-west", ""): 3,
+			fmt.Sprintln("keep", "remote", studentID, "hq-2-east", ""):     2,
 		} {
 			if said[line] != n {
 				t.Errorf("not said %d times: %s in %v", n, line, said)

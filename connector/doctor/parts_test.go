@@ -91,7 +91,8 @@ func TestPublicURL(t *testing.T) {
 			}
 			t.Cleanup(server.Close)
 			ds := &diagnostics{
-				Options: Options{Config: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}}, runs: c.runs, roots: roots,
+				Options: Options{Config: &config.Config{Webhook: webhook.Config{PublicURL: "https://print.contoso.com/"}}},
+				runs:    c.runs, roots: roots,
 				dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 				},

@@ -42,7 +42,10 @@ func TestOf(t *testing.T) {
 		{"kept for a delegate", decision.Decision{Verdict: "keep", Asked: decision.AskedByBadge, Actor: delegate}, Kept},
 		{"released by the owner", decision.Decision{Verdict: "redirect", Asked: decision.AskedByBadge}, ""},
 		{"released by the owner, in capitals", decision.Decision{Verdict: "redirect", Asked: decision.AskedByBadge, Actor: owner}, ""},
-		{"released by a delegate", decision.Decision{Verdict: "redirect", Asked: decision.AskedByStation, Actor: delegate}, ReleasedByAnother},
+		{"released by a delegate", decision.Decision{
+			Verdict: "redirect", Asked: decision.AskedByStation,
+			Actor: delegate,
+		}, ReleasedByAnother},
 		{"released by the help desk", decision.Decision{Verdict: "redirect", Asked: decision.AskedByToken, Actor: "x"}, ReleasedByAnother},
 	} {
 		c.d.ID, c.d.Owner = "task:arrival", owner
@@ -83,7 +86,8 @@ func TestOfBudget(t *testing.T) {
 	} {
 		for _, verdict := range []string{"complete", "hold", "abort"} {
 			d := decision.Decision{
-				ID: "task:arrival", At: time.Now(), Owner: owner, Verdict: verdict, Cost: pages(c.cost), Ref: graph.Ref{Printer: "p", Job: "1"},
+				ID: "task:arrival", At: time.Now(), Owner: owner, Verdict: verdict, Cost: pages(c.cost),
+				Ref:   graph.Ref{Printer: "p", Job: "1"},
 				Asked: decision.AskedByStation,
 			}
 			d.Input.Balances = []decision.Account{{Key: c.key, Limit: pages(c.limit), Left: pages(c.left), Renews: renews}}

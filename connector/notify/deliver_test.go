@@ -230,7 +230,10 @@ func TestRefused(t *testing.T) {
 func TestOddRecords(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		b, in := bustest.Open(t), &inbox{}
-		for i, body := range []string{"", "[]", `{"owner":"` + anna + `"}`, `{"id":"x","kind":"job.unheard-of","owner":"` + anna + `"}`, `{"id":"y","owner":"_"}`} {
+		for i, body := range []string{
+			"", "[]", `{"owner":"` + anna + `"}`,
+			`{"id":"x","kind":"job.unheard-of","owner":"` + anna + `"}`, `{"id":"y","owner":"_"}`,
+		} {
 			if err := b.PublishNotice(t.Context(), "job.aborted", fmt.Sprint("odd", i), []byte(body)); err != nil {
 				t.Fatal(err)
 			}

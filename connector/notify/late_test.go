@@ -28,7 +28,8 @@ func TestLateNotices(t *testing.T) {
 		}
 		for i, until := range []time.Duration{-time.Minute, time.Hour} {
 			n := notice.Notice{
-				ID: "task" + string(rune('a'+i)) + ":expiry:hold.ending", Kind: notice.HoldEnding, Reason: string(rune('a' + i)), Owner: anna,
+				ID: "task" + string(rune('a'+i)) + ":expiry:hold.ending", Kind: notice.HoldEnding,
+				Reason: string(rune('a' + i)), Owner: anna,
 				HoldUntil: time.Now().Add(until),
 			}
 			if err := notice.Write(t.Context(), b, &n); err != nil {

@@ -116,7 +116,8 @@ func TestBudgetOnceAPeriod(t *testing.T) {
 				Asked: decision.AskedByBadge,
 			}
 			d.Input.Balances = []decision.Account{{
-				Key: quota.Account{Kind: quota.User, Name: anna}.Key(), Limit: 100 * quota.Unit, Left: quota.Amount(left) * quota.Unit, Renews: renews,
+				Key: quota.Account{Kind: quota.User, Name: anna}.Key(), Limit: 100 * quota.Unit,
+				Left: quota.Amount(left) * quota.Unit, Renews: renews,
 			}}
 			body, err := json.Marshal(&d)
 			if err != nil {

@@ -392,13 +392,15 @@ func TestImport(t *testing.T) {
 		"empty":   {"", 0, "line 1: the file is empty; its first line is badge,owner,user_principal_name,expires"},
 		"no rows": {"badge,owner\n", 0, "line 1: there is no badge after the line of column names"},
 		"no names": {
-			number + "," + ada + "\n", 0, "line 1: column 1 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline " +
-				"1: column 2 has an unknown name; the first line is badge,owner,user_principal_name,expires\nline 1, badge: the column is " +
-				"missing\nline 1, owner: the column is missing",
+			number + "," + ada + "\n", 0,
+			"line 1: column 1 has an unknown name; the first line is badge,owner,user_principal_name,expires\n" +
+				"line 1: column 2 has an unknown name; the first line is badge,owner,user_principal_name,expires\n" +
+				"line 1, badge: the column is missing\nline 1, owner: the column is missing",
 		},
 		"two columns": {"badge,owner,badge\n", 0, "line 1, badge: there are two such columns"},
 		"all mistakes": {
-			"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0, "line 2, expires: not a time as " +
+			"badge,owner,expires\n7700," + ada + ",soon\n" + number + ",ada@contoso.com,\n," + ada + "\n", 0,
+			"line 2, expires: not a time as " +
 				"2026-12-24T12:00:00Z or a date as 2026-12-24\nline 3, owner: the owner is an Entra object id, as " +
 				"11111111-2222-4333-8444-555555555555, or a user name like anna@contoso.com\n" +
 				"line 4, badge: the card number can't be used: nothing is left of it",

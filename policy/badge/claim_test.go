@@ -153,7 +153,8 @@ func TestCodeFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		var other *PurposeError
-		if _, err := reg.Redeem(t.Context(), text, number, now); !errors.As(err, &other) || !errors.Is(err, ErrCode) || other.For != purpose {
+		_, err = reg.Redeem(t.Context(), text, number, now)
+		if !errors.As(err, &other) || !errors.Is(err, ErrCode) || other.For != purpose {
 			t.Errorf("%s enrols a badge: %v", purpose, err)
 		}
 		for _, wrong := range []Purpose{ForVisit, ForPIN} {

@@ -52,8 +52,9 @@ func TestFileEncodings(t *testing.T) {
 		file, want string
 		line       int
 	}{
-		"windows-1252":    {"badge,owner\n04A2\xe0\xe9," + ada + "\n04A2\xe8\xe7," + ada + "\n", "CSV UTF-8", 2},
-		"in a name":       {"badge,owner,user_principal_name\n04A21BC3," + ada + ",\n04A21BC4," + ada + ",j\xfcrg@contoso.com\n", "CSV UTF-8", 3},
+		"windows-1252": {"badge,owner\n04A2\xe0\xe9," + ada + "\n04A2\xe8\xe7," + ada + "\n", "CSV UTF-8", 2},
+		"in a name": {"badge,owner,user_principal_name\n04A21BC3," + ada + ",\n04A21BC4," + ada +
+			",j\xfcrg@contoso.com\n", "CSV UTF-8", 3},
 		"in the names":    {"badge,owner,\xfcser\n", "CSV UTF-8", 1},
 		"behind a quote":  {"badge,owner\n=\"0001\"\xe9," + ada + "\n04A21BC3," + ada + "\n", "CSV UTF-8", 2},
 		"far behind":      {long + "\xe9\xe9\xe9\xe9," + ada + "\n", "CSV UTF-8", 902},
@@ -78,7 +79,8 @@ func TestFileEncodings(t *testing.T) {
 	for name, file := range map[string]string{
 		"UTF-8": rows, "with a mark": "\ufeff" + rows, "UTF-16": wide.String(), "UTF-16 with a mark": "\xff\xfe" + wide.String(),
 	} {
-		if n, err := newRegistry(t, newMemory(), keyLine('a')).Import(t.Context(), strings.NewReader(file), enrolment("")); n != 1 || err != nil {
+		n, err := newRegistry(t, newMemory(), keyLine('a')).Import(t.Context(), strings.NewReader(file), enrolment(""))
+		if n != 1 || err != nil {
 			t.Errorf("%s: %d %v", name, n, err)
 		}
 	}

@@ -36,7 +36,8 @@ func TestImportFails(t *testing.T) {
 	kv.left.Store(100)
 	registry := newRegistry(t, kv, keyLine('a'))
 	n, err := registry.Import(t.Context(), strings.NewReader(text.String()), enrolment(""))
-	if !errors.Is(err, errDead) || n != 100 || len(kv.data) != 100 || !strings.Contains(err.Error(), "after 100 badges were stored: line ") {
+	if !errors.Is(err, errDead) || n != 100 || len(kv.data) != 100 ||
+		!strings.Contains(err.Error(), "after 100 badges were stored: line ") {
 		t.Errorf("%d, %v, %d stored", n, err, len(kv.data))
 	}
 	kv.left.Store(rows)

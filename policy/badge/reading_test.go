@@ -45,7 +45,8 @@ func TestInvisibleBefore(t *testing.T) {
 		t.Errorf("of somebody else: %v", err)
 	}
 	for range 2 {
-		if got, err := b.Resolve(t.Context(), read, now); err != nil || got.Owner != ada || got.ID != "0123456789abcdef" || len(kv.data) != 1 {
+		if got, err := b.Resolve(t.Context(), read, now); err != nil || got.Owner != ada ||
+			got.ID != "0123456789abcdef" || len(kv.data) != 1 {
 			t.Errorf("%+v %v, %d stored", got, err, len(kv.data))
 		}
 	}
@@ -235,11 +236,12 @@ func TestSpreadsheetEncodings(t *testing.T) {
 	tabs := strings.ReplaceAll(rows, ",", "\t")
 	for name, text := range map[string]string{
 		"UTF-8": rows, "with a mark": "\ufeff" + rows, "semicolons": strings.ReplaceAll(rows, ",", ";"), "tabs": tabs,
-		"old Mac":        strings.ReplaceAll(rows, "\r\n", "\r"),
-		"old Mac, named": "sep=;\r" + strings.NewReplacer(",", ";", "\r\n", "\r").Replace(rows),
-		"doubled CR":     strings.ReplaceAll(rows, "\r\n", "\r\r\n"), "UTF-16, old Mac": wide(strings.ReplaceAll(rows, "\r\n", "\r"), false),
-		"named":  "sep=;\r\n" + strings.ReplaceAll(rows, ",", ";"),
-		"UTF-16": wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false),
+		"old Mac":         strings.ReplaceAll(rows, "\r\n", "\r"),
+		"old Mac, named":  "sep=;\r" + strings.NewReplacer(",", ";", "\r\n", "\r").Replace(rows),
+		"doubled CR":      strings.ReplaceAll(rows, "\r\n", "\r\r\n"),
+		"UTF-16, old Mac": wide(strings.ReplaceAll(rows, "\r\n", "\r"), false),
+		"named":           "sep=;\r\n" + strings.ReplaceAll(rows, ",", ";"),
+		"UTF-16":          wide("\ufeff"+tabs, false), "UTF-16, big": wide("\ufeff"+rows, true), "no mark": wide(rows, false),
 		"no mark, big": wide(rows, true),
 	} {
 		kv := newMemory()

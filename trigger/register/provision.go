@@ -75,7 +75,8 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 		state, id, err := pr.Admin.Operation(ctx, operation)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("Graph is still creating the printer: wait a minute before this is run again: %w", //nolint:staticcheck // a name
+			return fmt.Errorf( //nolint:staticcheck // a name
+				"Graph is still creating the printer: wait a minute before this is run again: %w",
 				ctx.Err())
 		case forbidden(err):
 			return ErrForbidden
@@ -91,7 +92,8 @@ func (pr *Provisioner) createPrinter(ctx context.Context, v *VirtualPrinter) err
 			return errors.New("Graph is still creating the printer: run this again in a few minutes") //nolint:staticcheck // a name
 		}
 		if wait.Sleep(ctx, operationPoll.Pause(n)) != nil {
-			return fmt.Errorf("Graph is still creating the printer: wait a minute before this is run again: %w", //nolint:staticcheck // a name
+			return fmt.Errorf( //nolint:staticcheck // a name
+				"Graph is still creating the printer: wait a minute before this is run again: %w",
 				ctx.Err())
 		}
 	}

@@ -141,7 +141,8 @@ func (p *Pages) fail(rw http.ResponseWriter, v visitor, err error) {
 
 // again leads a browser that loads the address of a form, as after a restart, to the page.
 func (p *Pages) again(rw http.ResponseWriter, req *http.Request) {
-	http.Redirect(rw, req, phone.Path(req.PathValue("device"), req.URL.Query().Get("k")), http.StatusSeeOther) //nolint:gosec // a path of ours
+	page := phone.Path(req.PathValue("device"), req.URL.Query().Get("k"))
+	http.Redirect(rw, req, page, http.StatusSeeOther) //nolint:gosec // a path of ours
 }
 
 func (p *Pages) noDevice(rw http.ResponseWriter, _ *http.Request) {

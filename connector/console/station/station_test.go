@@ -98,7 +98,10 @@ func dangerous(action string) bool {
 func stationPages() map[string]view.Page {
 	j := func(id, owner string, r release.Reason, v *decision.Settings) release.Quote {
 		q := release.Quote{
-			Record: job.Record{Ref: graph.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me", Created: time.Now()}, Reason: r, Variant: v,
+			Record: job.Record{
+				Ref: graph.Ref{Printer: "p", Job: id}, Owner: owner, Queue: "Follow-Me",
+				Created: time.Now(),
+			}, Reason: r, Variant: v,
 		}
 		q.Price = "3 pages"
 		if q.Verdict = string(policy.Redirect); r.Code != "" {
@@ -179,7 +182,8 @@ func TestReaderPressesNothing(t *testing.T) {
 			if g.attrs["name"] == "visit" && g.attrs["value"] != s.Ticket {
 				t.Errorf("%s: another ticket: %q", name, g.attrs["value"])
 			}
-			if send := g.sends() && (strings.HasSuffix(g.form, "/jobs") || strings.HasSuffix(g.form, "/enrol")); g.stops() && !g.takesText() &&
+			if send := g.sends() && (strings.HasSuffix(g.form, "/jobs") ||
+				strings.HasSuffix(g.form, "/enrol")); g.stops() && !g.takesText() &&
 				!send {
 				t.Errorf("%s: Tab stops at %s %v", name, g.name, g.attrs)
 			}

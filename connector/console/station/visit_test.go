@@ -57,7 +57,8 @@ func TestVisits(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		v := NewVisits(bustest.Open(t).State())
 		ada := arrive(t, v, "west", "ada")
-		if ada.may("east") != useEnded || (&visitor{t, v, "guessed"}).may("west") != useEnded || (&visitor{t, v, ""}).may("west") != useEnded {
+		if ada.may("east") != useEnded || (&visitor{t, v, "guessed"}).may("west") != useEnded ||
+			(&visitor{t, v, ""}).may("west") != useEnded {
 			t.Error("known at another device, by a guess or by nothing")
 		}
 		if ada.may("west") != useFirst || ada.may("west") != useAgain {

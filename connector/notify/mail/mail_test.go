@@ -215,7 +215,10 @@ func TestAnswers(t *testing.T) {
 		{"rcpt", 421, "down"},
 	} {
 		s := serve(t, mail.None, func(s *server, _ *smtp.Server) {
-			s.refuse[c.step] = &smtp.SMTPError{Code: c.code, EnhancedCode: smtp.EnhancedCode{c.code / 100, 1, 1}, Message: "anna@contoso.com"}
+			s.refuse[c.step] = &smtp.SMTPError{
+				Code: c.code, EnhancedCode: smtp.EnhancedCode{c.code / 100, 1, 1},
+				Message: "anna@contoso.com",
+			}
 		})
 		err := sender(t, s.address, mail.None, "", "", nil).Send(t.Context(), hello)
 		if got := kind(err); got != c.want {

@@ -190,7 +190,10 @@ func TestPostfix(t *testing.T) { // it takes some seconds: Postfix delays whoeve
 		if err := s.Check(t.Context()); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
-		answer, err := s.Deliver(t.Context(), notify.Message{ID: id, Owner: "anna", Subject: "Nicht gedruckt: Größe", Text: "Wegen A1.\n.\nSo."})
+		answer, err := s.Deliver(t.Context(), notify.Message{
+			ID: id, Owner: "anna", Subject: "Nicht gedruckt: Größe",
+			Text: "Wegen A1.\n.\nSo.",
+		})
 		if err != nil || !strings.Contains(answer, "queued as") {
 			t.Errorf("%s: %q, %v", id, answer, err)
 		}

@@ -120,7 +120,8 @@ func TestVerifiedByTheirLibrary(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	const down, event, gone = "down", "event", "gone"
 	for status, want := range map[int]string{
-		200: "", 202: "", 204: "", 299: "", 301: down, 302: down, 307: down, 400: event, 401: down, 404: down, 410: gone, 422: event, 429: down,
+		200: "", 202: "", 204: "", 299: "", 301: down, 302: down, 307: down, 400: event, 401: down, 404: down,
+		410: gone, 422: event, 429: down,
 		500: event, 502: down, 503: down, 504: down,
 	} {
 		followed := atomic.Bool{}
@@ -232,7 +233,8 @@ func TestReadSecrets(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "no secret", "  \n": "no secret", "whsec_": "has 0 bytes", secret('a', 23): "has 23 bytes", secret('a', 65): "has 65 bytes",
 		strings.TrimPrefix(good, "whsec_"): "does not begin", "whsec_!!!": "not base64",
-		strings.Repeat(good+"\n", 4): "more than 3", good: "", secret('a', 64) + "\n" + good: "", strings.TrimRight(secret('a', 25), "="): "",
+		strings.Repeat(good+"\n", 4): "more than 3", good: "", secret('a', 64) + "\n" + good: "",
+		strings.TrimRight(secret('a', 25), "="): "",
 	} {
 		_, err := webhook.ReadSecrets(text)
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "YWFh")) {
