@@ -47,11 +47,13 @@ const (
 
 // Deps are the dependencies of the API. Badges and Taps are nil when no badges are configured.
 type Deps struct {
-	Jobs        *job.Store
-	Index       *index.Index
-	Evaluator   *evaluate.Evaluator
-	Releaser    *release.Releaser
-	Taps        *tap.Taps
+	Jobs      *job.Store
+	Index     *index.Index
+	Evaluator *evaluate.Evaluator
+	Releaser  *release.Releaser
+	Taps      *tap.Taps
+	// Readers knows when readers were last heard of; nil tells nothing of it.
+	Readers     *tap.Readers
 	Badges      *badge.Registry
 	Delegations *delegation.Store
 	People      *privacy.People

@@ -8,19 +8,28 @@ import (
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
+	"pullprint/connector/tap"
 )
 
-func (a *API) listDevices(*request) (any, error) {
-	return apiclient.DeviceList{Devices: a.DeviceEntries()}, nil
+func (a *API) listDevices(r *request) (any, error) {
+	return apiclient.DeviceList{Devices: a.DeviceEntries(r.Context())}, nil
 }
 
-// DeviceEntries are the configured devices, with whether their readers are locked.
-func (a *API) DeviceEntries() []apiclient.DeviceEntry {
-	out := []apiclient.DeviceEntry{}
+// DeviceEntries are the configured devices, with whether their readers are locked and, if the store tells,
+// when they were last heard of.
+func (a *API) DeviceEntries(ctx context.Context) []apiclient.DeviceEntry {
+	out, now := []apiclient.DeviceEntry{}, time.Now()
+	var heard map[string]tap.Heard
+	if a.Readers != nil {
+		heard, _ = a.Readers.All(ctx) // the check of the readers says what is wrong
+	}
 	for _, d := range a.Devices {
 		e := apiclient.DeviceEntry{ID: d.ID, PrinterID: d.PrinterID, Queues: d.Queues, Location: d.Location, Phone: d.Phone}
 		if a.Taps != nil {
-			e.LockedUntil = a.Taps.LockedUntil(d.ID, time.Now())
+			e.LockedUntil = a.Taps.LockedUntil(d.ID, now)
+		}
+		if h, ok := heard[d.ID]; ok {
+			e.Heard, e.Silent = h.At, a.Readers.Silent(h, now)
 		}
 		out = append(out, e)
 	}

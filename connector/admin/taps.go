@@ -52,6 +52,9 @@ func (a *API) tapped(ctx context.Context, caller access.Caller, in apiclient.Tap
 	}
 	shown := tap.Shown{Device: in.Device, Number: in.Badge, User: in.User, PIN: in.PIN}
 	if caller.Device != "" {
+		if a.Readers != nil {
+			a.Readers.Asked(ctx, in.Device)
+		}
 		return a.Taps.Tap(ctx, shown)
 	}
 	// A token that may show any badge at any device is audited, as for any other release.

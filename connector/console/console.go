@@ -87,7 +87,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	}
 	data.Decisions = p.Recent.Newest()
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
-	data.Devices = p.deviceLines()
+	data.Devices = p.deviceLines(req.Context())
 	owners := make([]string, len(jobs.Jobs))
 	for i := range jobs.Jobs {
 		owners[i] = jobs.Jobs[i].Owner
@@ -128,8 +128,8 @@ func (p *Pages) filtered(ctx context.Context, c access.Caller, q url.Values, f a
 }
 
 // deviceLines are the devices that the console lists.
-func (p *Pages) deviceLines() (list []deviceLine) {
-	for _, e := range p.DeviceEntries() {
+func (p *Pages) deviceLines(ctx context.Context) (list []deviceLine) {
+	for _, e := range p.DeviceEntries(ctx) {
 		line := deviceLine{DeviceEntry: e}
 		if i := slices.IndexFunc(p.Devices, func(d printer.Device) bool { return d.ID == e.ID }); i >= 0 {
 			line.Location = p.Devices[i].Location

@@ -66,7 +66,9 @@ func TestConsoleNames(t *testing.T) {
 			o.jobs = &listedJobs{list: []apiclient.JobEntry{{Owner: annaID, HoldUntil: kept}, {Owner: annaID}, {Owner: ""}}}
 		})
 		p.Devices = []printer.Device{{ID: "west", Location: "HQ, 2nd floor"}, {ID: "east"}}
-		p.DeviceEntries = func() []apiclient.DeviceEntry { return []apiclient.DeviceEntry{{ID: "east"}, {ID: "west"}} }
+		p.DeviceEntries = func(context.Context) []apiclient.DeviceEntry {
+			return []apiclient.DeviceEntry{{ID: "east"}, {ID: "west"}}
+		}
 		cookies := send(p, "/login", "same-origin", url.Values{"token": {testTokens[c.who]}}).Result().Cookies()
 		req := httptest.NewRequest(http.MethodGet, "http://print.example.com/", nil)
 		req.AddCookie(cookies[0])

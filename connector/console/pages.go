@@ -92,7 +92,7 @@ type Deps struct {
 	Queues  []printer.Queue
 	Devices []printer.Device
 	// DeviceEntries are the devices as the API lists them.
-	DeviceEntries func() []apiclient.DeviceEntry
+	DeviceEntries func(ctx context.Context) []apiclient.DeviceEntry
 	Logger        *zap.Logger
 }
 

@@ -126,7 +126,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 		Site:   site, Callers: callers, Station: stations, Own: mine, At: phones, Jobs: o.jobs, Devices: devices,
 		Logger: log,
 		Health: health.New(), Recent: NewRecent(nil, zap.NewNop()), Held: func() map[string]int { return nil },
-		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func() []apiclient.DeviceEntry { return nil },
+		Swept: func() time.Time { return time.Time{} }, DeviceEntries: func(context.Context) []apiclient.DeviceEntry { return nil },
 	})
 	must(err)
 	return p

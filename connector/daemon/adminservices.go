@@ -63,6 +63,8 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 			taps.SelfEnrol()
 		}
 	}
+	readers := tap.NewReaders(d.bus.State(), releaser.Devices(), log)
+	d.health.Advise(health.Check{Name: "readers", Ready: readers.Check})
 	tokens, err := access.NewTokens(cfg.Admin.TokenSources(cfg.Devices), log)
 	if err != nil {
 		return err
@@ -78,13 +80,13 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	phones := phone.New(d.bus.State(), registry, cfg.SignIn.PublicURL, cfg.Devices)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
-		Releaser: releaser, Taps: taps, Badges: registry,
+		Releaser: releaser, Taps: taps, Readers: readers, Badges: registry,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
 		Tokens: tokens, Sessions: sessions, Phones: phones, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,
 		Process: d.processInfo(), Instance: d.instance, Logger: log,
 	})
-	pages, err := d.openPages(pageParts{tokens, sessions, signIn, visits, users, taps, registry, phones, d.pins})
+	pages, err := d.openPages(pageParts{readers, tokens, sessions, signIn, visits, users, taps, registry, phones, d.pins})
 	if err != nil {
 		return fmt.Errorf("read pages: %w", err)
 	}

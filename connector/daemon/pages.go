@@ -23,6 +23,7 @@ import (
 
 // pageParts are what the pages share with the API.
 type pageParts struct {
+	readers  *tap.Readers
 	tokens   *access.Tokens
 	sessions *access.Sessions
 	signIn   *access.SignIn // nil when people can't sign in
@@ -54,7 +55,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	stations, err := station.New(station.Deps{
 		Site: site, Jobs: api, Releaser: releaser, Taps: parts.taps, Badges: parts.badges, Users: parts.users,
 		Tokens: parts.tokens, Sessions: parts.sessions, Visits: parts.visits, Config: cfg.Station,
-		PhoneCode: parts.phones.Code, OwnPage: d.enrolAt(), PINPage: d.pinAt(),
+		PhoneCode: parts.phones.Code, Heard: parts.readers.PageLoaded, OwnPage: d.enrolAt(), PINPage: d.pinAt(),
 		Devices: cfg.Devices, Logger: log,
 	})
 	if err != nil {

@@ -8,5 +8,7 @@ import (
 
 func TestStoredForms(t *testing.T) {
 	t.Parallel()
-	quotatest.Stored(t, map[string]func() any{"strikes": func() any { return new(strikes) }})
+	quotatest.Stored(t, map[string]func() any{
+		"strikes": func() any { return new(strikes) }, "heard": func() any { return new(Heard) },
+	})
 }

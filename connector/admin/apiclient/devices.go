@@ -25,6 +25,10 @@ type DeviceEntry struct {
 	// LockedUntil is set while the reader is locked after unknown badges, at this
 	// instance.
 	LockedUntil time.Time `json:"locked_until,omitzero"`
+	// Heard is when something was last heard of its reader, to within five minutes; absent after 30 days.
+	Heard time.Time `json:"heard,omitzero"`
+	// Silent is true when its station is not heard of any more.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // FailureList is the answer to GET /v1/failures.

@@ -54,6 +54,8 @@ type Deps struct {
 	// PINPage is the address at which people set their PINs; empty where they can't.
 	PINPage string
 	Devices []printer.Device
+	// Heard is told of each page that a station has loaded; nil tells nobody.
+	Heard func(ctx context.Context, device string)
 	// PhoneCode is the code that a device's station shows to phones at a time, and for how much longer; empty
 	// for none. It is nil without phones.
 	PhoneCode func(device string, now time.Time) (code string, left time.Duration)

@@ -114,14 +114,16 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 		p.Site.Message(rw, none.Status, none.Title, none.Detail)
 		return device, false
 	}
-	var err error
-	_, ok, err = p.Sessions.Who(req, func(c access.Caller) bool { return c.MayTapAt(device) })
+	who, ok, err := p.Sessions.Who(req, func(c access.Caller) bool { return c.MayTapAt(device) })
 	if err != nil {
 		p.failAt(rw, device, err)
 		return device, false
 	}
-	if !ok {
+	switch {
+	case !ok:
 		p.stationSignIn(rw, http.StatusUnauthorized, device, "")
+	case p.Heard != nil && who.Device == device: // and not somebody who looks at the page from elsewhere
+		p.Heard(req.Context(), device)
 	}
 	return device, ok
 }
