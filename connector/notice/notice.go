@@ -33,14 +33,18 @@ const (
 	ReleasedByAnother = "job.released-by-another"
 	// BadgeEnrolled is of a badge that was enrolled for a person.
 	BadgeEnrolled = "badge.enrolled"
+	// PINChanged is of a person's PIN that was set.
+	PINChanged = "pin.changed"
 )
 
 // Kinds are all of them, in the order in which the documentation lists them.
-var Kinds = []string{Aborted, Kept, Failed, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother, BadgeEnrolled}
+var Kinds = []string{
+	Aborted, Kept, Failed, HoldEnding, HoldExpired, BudgetLow, BudgetExhausted, ReleasedByAnother, BadgeEnrolled, PINChanged,
+}
 
 // Mandatory reports whether notices of a kind tell of what proves who a person is: they are never left
 // out, since who did it without them may have seen to that.
-func Mandatory(kind string) bool { return kind == BadgeEnrolled }
+func Mandatory(kind string) bool { return kind == BadgeEnrolled || kind == PINChanged }
 
 // Notice is a message of PULLPRINT_NOTICES: what one person is to be told about one job. It holds no
 // more about the job than its decision does.

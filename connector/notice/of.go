@@ -7,6 +7,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
@@ -99,5 +100,18 @@ func OfBadge(b *badge.Badge) (n Notice, ok bool) {
 	return Notice{
 		ID:   ID("badge:"+b.ID+":"+b.Enrolled.UTC().Format(time.RFC3339Nano), BadgeEnrolled),
 		Kind: BadgeEnrolled, At: b.Enrolled, Owner: owner, Reason: BadgeEnrolled, Text: w.Text, Remedy: w.Remedy,
+	}, true
+}
+
+// OfPIN is the notice of a PIN that was set.
+func OfPIN(s pin.Stored) (n Notice, ok bool) {
+	owner, person := graph.CanonicalGUID(s.Owner)
+	if !person || s.Changed.IsZero() {
+		return Notice{}, false
+	}
+	w := words[PINChanged]
+	return Notice{
+		ID:   ID("pin:"+owner+":"+s.Changed.UTC().Format(time.RFC3339Nano), PINChanged),
+		Kind: PINChanged, At: s.Changed, Owner: owner, Reason: PINChanged, Text: w.Text, Remedy: w.Remedy,
 	}, true
 }

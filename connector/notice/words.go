@@ -14,6 +14,7 @@ var words = map[string]Words{
 		"You can print again in the next period, or ask whoever manages your print budget.",
 	},
 	BadgeEnrolled: {"A badge was enrolled for you.", "If you know nothing of it, tell your administrator at once."},
+	PINChanged:    {"Your PIN for the printers was set.", "If you know nothing of it, tell your administrator at once."},
 }
 
 // WordsOf are those of a kind; ok is false when its decisions say them.

@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/recovery"
 	"pullprint/connector/store"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 )
 
 // maxTold is how many notices a collector knows that it has stored, some 100 bytes each.
@@ -120,9 +121,15 @@ func (n *Notifier) ofDecision(r store.Record) (list []notice.Notice) {
 	return list
 }
 
-// ofBadge are the notices of what is stored of a badge. One that was enrolled long before is stored
-// again when its key changes, or its end.
+// ofBadge are the notices of what is stored of a badge or a PIN. One that was enrolled or set long before
+// is stored again when its key changes, or its end.
 func (n *Notifier) ofBadge(r store.Record) []notice.Notice {
+	if set, ok := pin.Read(r.Subject, r.Body); ok {
+		if told, ok := notice.OfPIN(set); ok && r.Stored.Sub(set.Changed) <= giveUpAfter {
+			return []notice.Notice{told}
+		}
+		return nil
+	}
 	var b badge.Badge
 	if !badge.IsKey(r.Subject) || len(r.Body) == 0 || json.Unmarshal(r.Body, &b) != nil || r.Stored.Sub(b.Enrolled) > giveUpAfter {
 		return nil // what is damaged is told elsewhere

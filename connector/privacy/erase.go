@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/notice"
 	"pullprint/connector/store"
 	"pullprint/connector/terminal"
+	"pullprint/policy/pin"
 	"pullprint/policy/quota"
 	"pullprint/policy/quota/ledger"
 )
@@ -129,6 +130,11 @@ func (p *People) forget(ctx context.Context, w identity, how Erasure) error {
 			delegation.Prefix + id + ".>", delegation.Prefix + "*." + id, "notices.person." + id, notice.ChoicePrefix + id,
 		} {
 			if err := p.State.Forget(ctx, filter); err != nil {
+				return err
+			}
+		}
+		for _, key := range pin.Keys(id) {
+			if err := p.Badges.Forget(ctx, key); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/store"
+	"pullprint/policy/pin"
 )
 
 // Export collects everything that is known about a person, by Entra object id or user
@@ -77,6 +78,9 @@ func (p *People) export(ctx context.Context, w identity, most int) (Person, erro
 		*from.to = []json.RawMessage{}
 		err := each(ctx, from.kv, func(key string, value []byte, _ uint64) {
 			f := from.fields(key)
+			if from.name == "badges" {
+				value = pin.WithoutHash(key, value)
+			}
 			switch own := from.own(w, key, value); {
 			case own && strings.HasPrefix(key, "notices."):
 				add(&out.Notices, f, value)

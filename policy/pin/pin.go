@@ -259,17 +259,38 @@ func CheckRecord(key string, value []byte) error {
 	return err
 }
 
-// WithoutHash is a stored record as its person may read it: without what their PIN could be
-// guessed from.
-func WithoutHash(key string, value []byte) []byte {
+// Stored is what a record tells of a PIN, without what it could be guessed from.
+type Stored struct {
+	Owner   string    `json:"owner"`
+	Changed time.Time `json:"pin_set"`
+	// By is who set it: the person's object id, or "code".
+	By string `json:"by,omitempty"`
+}
+
+// Read is what is stored of a PIN under a key; ok is false of what is no PIN.
+func Read(key string, value []byte) (s Stored, ok bool) {
 	var rec record
-	if !strings.HasPrefix(key, pinPrefix) || json.Unmarshal(value, &rec) != nil {
+	if !strings.HasPrefix(key, pinPrefix) || json.Unmarshal(value, &rec) != nil || pinPrefix+rec.Owner != key {
+		return Stored{}, false
+	}
+	return Stored{rec.Owner, rec.Changed, rec.By}, true
+}
+
+// WithoutHash is what is stored under a key as its person may read it: that there is a PIN, and since
+// when. What is no PIN stays as it is.
+func WithoutHash(key string, value []byte) []byte {
+	if !strings.HasPrefix(key, pinPrefix) {
 		return value
 	}
-	rec.Hash = ""
-	out, err := json.Marshal(rec)
+	s, _ := Read(key, value)
+	out, err := json.Marshal(s)
 	if err != nil {
 		return nil
 	}
 	return out
+}
+
+// Keys are those under which something of a person is stored.
+func Keys(owner string) []string {
+	return []string{pinPrefix + owner, personTry + owner, codeTry + owner}
 }

@@ -28,6 +28,7 @@ var noticeNames = map[string]string{
 	notice.BudgetExhausted:   "My print budget is used up",
 	notice.ReleasedByAnother: "Somebody else released a job of mine",
 	notice.BadgeEnrolled:     "A badge was enrolled for me",
+	notice.PINChanged:        "My PIN was set",
 }
 
 // noticeChoice is one kind of notice on the page.
