@@ -125,7 +125,7 @@ func (b *browser) ready() {
 	b.restsFor(cameFor)
 	for end := time.Now().Add(seenWithin); ; {
 		var id string
-		b.do("look for the focus", chromedp.Evaluate(`document.activeElement.id`, &id))
+		b.do("look for the focus", chromedp.Evaluate(`document.activeElement?.id ?? ""`, &id))
 		if id == "badge" {
 			return
 		}

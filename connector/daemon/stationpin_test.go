@@ -13,8 +13,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pullprint/connector/bus/bustest"
-	"pullprint/connector/daemon"
-	"pullprint/connector/printer"
 	"pullprint/trigger/graph/graphtest"
 )
 
@@ -26,11 +24,12 @@ const (
 )
 
 // askingPINs is an office whose west device asks for PINs, with cards and PINs of a student and a teacher.
-func askingPINs(t *testing.T, log *zap.Logger, factors ...printer.Factor) *shift {
+func askingPINs(t *testing.T, log *zap.Logger, factors string) *shift {
 	t.Helper()
 	o := newOffice(t, graphtest.Calm())
+	o.located = ", factors: [" + factors + "]"
+	o.install("embedded: {store_dir: nats, max_store: 256MiB}")
 	o.peopleSignIn("http://" + o.admin())
-	o.tune = func(opts *daemon.Options) { opts.Config.Devices[0].Factors = factors }
 	s := o.start(log)
 	s.register()
 	s.enrol(studentID, number)
@@ -66,7 +65,7 @@ func (c *screen) asked(texts ...string) {
 func TestStationPIN(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		core, logs := observer.New(zapcore.DebugLevel)
-		s := askingPINs(t, zap.New(core), printer.ByBadgeAndPIN)
+		s := askingPINs(t, zap.New(core), "badge+pin")
 		defer func() { s.end() }()
 		jobs := s.hold(2)
 		c := s.screen()
@@ -141,7 +140,7 @@ func TestStationPIN(t *testing.T) {
 // A browser keeps no PIN: its form is answered with an address that has none, and works once.
 func TestStationPINLeavesNoTrace(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		s := askingPINs(t, zap.NewNop(), printer.ByBadgeAndPIN)
+		s := askingPINs(t, zap.NewNop(), "badge+pin")
 		defer s.end()
 		s.hold(1)
 		c := s.screen()
@@ -184,7 +183,7 @@ func TestStationPINLeavesNoTrace(t *testing.T) {
 // Five wrong PINs lock for 15 minutes, without telling what; then the right one opens.
 func TestStationPINLocks(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		s := askingPINs(t, zap.NewNop(), printer.ByBadgeAndPIN)
+		s := askingPINs(t, zap.NewNop(), "badge+pin")
 		defer s.end()
 		s.hold(1)
 		c := s.screen()
@@ -215,7 +214,7 @@ func TestStationPINLocks(t *testing.T) {
 // Without badges the station asks who somebody is, and then for the PIN: the same of whoever is not known.
 func TestStationName(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		s := askingPINs(t, zap.NewNop(), printer.ByPIN)
+		s := askingPINs(t, zap.NewNop(), "pin")
 		defer s.end()
 		jobs := s.hold(2)
 		c := s.screen()
@@ -246,7 +245,7 @@ func TestStationName(t *testing.T) {
 // Where both count, a badge opens at once, and who has none with them types a name and a PIN.
 func TestStationBadgeOrPIN(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
-		s := askingPINs(t, zap.NewNop(), printer.ByBadge, printer.ByPIN)
+		s := askingPINs(t, zap.NewNop(), "badge, pin")
 		defer s.end()
 		s.hold(1)
 		c := s.screen()
