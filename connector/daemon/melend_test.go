@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,5 +117,49 @@ func TestSearchesAreLimited(t *testing.T) {
 		pass(time.Hour)
 		student.signIn(studentID, "/me")
 		student.says(find(), []string{"Nobody has a name"}, nil)
+	})
+}
+
+// However many are lent to at once, no more than ten may print, and who is refused is told.
+func TestLendAtOnce(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		o := newOffice(t, graphtest.Calm())
+		id := func(i int) string { return fmt.Sprintf("7d1b2c3e-0000-4a6b-8c7d-9e0f1a2b3d%02d", i) }
+		for i := range 14 {
+			o.sim.AddUser(graphtest.User{ID: id(i), UPN: fmt.Sprintf("many%02d@contoso.com", i)})
+		}
+		o.peopleSignIn("http://" + o.admin())
+		s := o.start(zap.NewNop())
+		defer s.end()
+		s.register()
+		student := o.surfer()
+		student.signIn(studentID, "/me")
+		lend := func(i int) string {
+			_, text := student.load("/me/lend", url.Values{"to": {id(i)}, "hours": {"8"}})
+			return text
+		}
+		for i := range 8 {
+			student.says(lend(i), []string{"may print your jobs now"}, nil)
+		}
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		for i := 8; i < 14; i++ {
+			all.Go(func() {
+				if strings.Contains(lend(i), "Ten people may print for you already") {
+					refused.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		_, text := student.load("/me", nil)
+		may := int64(0)
+		for i := range 14 {
+			if strings.Contains(text, fmt.Sprintf("many%02d@", i)) {
+				may++
+			}
+		}
+		if may > 10 || may != 14-refused.Load() {
+			t.Errorf("%d may print, %d were refused", may, refused.Load())
+		}
 	})
 }

@@ -175,8 +175,9 @@ func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duratio
 	if err != nil {
 		return "", err
 	}
-	if len(by) >= maxLent && !slices.ContainsFunc(by, func(d delegation.Delegation) bool { return d.To == to }) {
-		return "Ten people may print for you already: end one of these first.", nil
+	already := slices.ContainsFunc(by, func(d delegation.Delegation) bool { return d.To == to })
+	if len(by) >= maxLent && !already {
+		return tooManyLent, nil
 	}
 	if _, _, err := directory.NewOwnerID(ctx, p.Users, "to", to); errors.Is(err, job.ErrInvalid) {
 		return "Find your colleague, and choose for how long.", nil
@@ -188,7 +189,22 @@ func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duratio
 	if errors.Is(err, job.ErrInvalid) { // to oneself
 		return "Find your colleague, and choose for how long.", nil
 	}
-	return "", err
+	if err != nil || already {
+		return "", err
+	}
+	return p.takeBack(ctx, person, to)
+}
+
+const tooManyLent = "Ten people may print for you already: end one of these first."
+
+// takeBack ends what was just lent when forms that were sent at once, at any replicas, let more people print than
+// may: the last of them reads all. When several see too many, each takes its own back.
+func (p *Pages) takeBack(ctx context.Context, person, to string) (wrong string, err error) {
+	by, _, err := p.Releaser.Delegations().With(ctx, person, time.Now())
+	if err == nil && len(by) <= maxLent {
+		return "", nil
+	}
+	return tooManyLent, errors.Join(err, p.Self.EndLending(ctx, person, to))
 }
 
 // endLending ends that a colleague may print for the person.

@@ -34,7 +34,7 @@ func CheckURL(u *url.URL, private bool) error {
 	if err != nil {
 		return nil //nolint:nilerr // it is a name
 	}
-	return allowed(a.Unmap(), u.Scheme == "http", private)
+	return allowed(a.Unmap().WithZone(""), u.Scheme == "http", private) // without a zone, as control asks
 }
 
 // allowed refuses an address, or returns nil.

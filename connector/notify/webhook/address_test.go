@@ -3,6 +3,7 @@ package webhook
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"testing"
 )
 
@@ -59,6 +60,9 @@ func TestAddressWithZone(t *testing.T) {
 	for _, address := range []string{"64:ff9b::a00:1", "2002:a00:1::1", "fd00::1", "fe80::1"} {
 		if err := control(false, false)(t.Context(), "tcp6", net.JoinHostPort(address+"%eth0", "443"), nil); err == nil {
 			t.Errorf("%s is connected to", address)
+		}
+		if u := (&url.URL{Scheme: "https", Host: "[" + address + "%eth0]"}); CheckURL(u, false) == nil {
+			t.Errorf("%s may be configured", u)
 		}
 	}
 }
