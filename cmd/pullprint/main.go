@@ -159,6 +159,10 @@ See it work, with no account and no network:  pullprint demo`,
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
 		acceptLossCommand(), privacyCommand(), sessionsCommand(), versionCommand(), manCommand(),
 	)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = knownTopic
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if rest := cmd.Flags().Args(); cmd.HasAvailableSubCommands() && len(rest) > 0 {
 			return knownVerb(cmd, rest) // the flag is one of the verb that was meant
@@ -179,6 +183,15 @@ func verbs(cmd *cobra.Command, list ...*cobra.Command) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(list...)
 	return cmd
+}
+
+// knownTopic refuses to help with what is no verb.
+func knownTopic(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err != nil || !found.HasAvailableSubCommands() {
+		return err
+	}
+	return knownVerb(found, rest)
 }
 
 // knownVerb refuses what is no verb of a command that only has verbs.

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/clock"
 	"pullprint/connector/decision"
 	"pullprint/connector/job"
+	"pullprint/policy"
 )
 
 // traceWithin bounds the reading of the decisions for one trace: a person waits for it.
@@ -21,12 +22,13 @@ const traceWithin = 3 * time.Second
 // the clocks of two instances may each differ from the store's.
 const TraceMargin = 2 * clock.StoreSkew
 
-// eventOf is a decision as an event.
+// eventOf is a decision as an event, in words for who is not the owner of the job.
 func eventOf(d *decision.Decision) apiclient.Event {
+	told := policy.ForAnother(policy.Decision{Reason: d.Reason, Text: d.Text, Remedy: d.Remedy})
 	return apiclient.Event{
 		At: d.At, Kind: "decision", By: d.By, Device: d.Device, Actor: d.Actor, Asked: d.Asked,
 		Point: d.Point, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Policy: d.Policy,
-		Text: d.Text, Remedy: d.Remedy, Error: d.Error,
+		Text: told.Text, Remedy: told.Remedy, Error: d.Error,
 		Set: d.Set, SetBy: d.SetBy, Shadow: d.Shadow,
 		Cost: d.Cost, Accounts: d.Accounts, Unknown: d.Unknown, Answer: d.Answer,
 	}

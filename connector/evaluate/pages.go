@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,7 +111,35 @@ func ParseSettings(src []byte) (policy.Job, error) {
 	if c == nil {
 		c = &graph.Configuration{}
 	}
-	return Sent(*c), unknownSetting(src)
+	return Sent(*c), cmp.Or(unknownSetting(src), unknownValue(c))
+}
+
+// What a printJobConfiguration says of colour and sides
+// (https://learn.microsoft.com/graph/api/resources/printjobconfiguration).
+var (
+	colorModes  = []string{"blackAndWhite", "grayscale", "color", "auto"}
+	duplexModes = []string{"oneSided", "flipOnLongEdge", "flipOnShortEdge"}
+)
+
+// unknownValue is an error for a value that Graph does not have and that the price goes by.
+func unknownValue(c *graph.Configuration) error {
+	if c.Copies < 0 {
+		return fmt.Errorf("copies: %d is no number of copies", c.Copies)
+	}
+	for _, v := range []struct {
+		key, value string
+		known      []string
+	}{{"colorMode", c.ColorMode, colorModes}, {"duplexMode", c.DuplexMode, duplexModes}} {
+		if v.value == "" || slices.Contains(v.known, v.value) {
+			continue
+		}
+		hint := "there are " + strings.Join(v.known, ", ")
+		if near := strictyaml.Nearest(v.value, v.known); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return fmt.Errorf("%s: %q is no value of it; %s", v.key, v.value, hint)
+	}
+	return nil
 }
 
 // The properties of a printJobConfiguration and of one of its page ranges; Graph also
