@@ -102,11 +102,14 @@ type Pages struct {
 	log     *zap.Logger
 	handler http.Handler
 	loading cache.Shares // of people
+	issued  *cache.TTL[apiclient.CodeIssued]
 }
 
 // New adds the console to the pages of the site, and serves them all; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	p := &Pages{Deps: d, log: d.Logger.Named("admin")}
+	p := &Pages{
+		Deps: d, log: d.Logger.Named("admin"), issued: cache.NewTTL[apiclient.CodeIssued](codeLife, maxCodes),
+	}
 	if err := d.Site.Add(view.Templates{
 		Files: files, Funcs: p.functions(), Shared: []string{"lists"},
 		Pages: []string{"console", "job", "people", "person", "code", "bulk", "audit", "badges", "accounts", "account", "policy"},

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,6 +49,8 @@ type personPage struct {
 	Names              view.Names
 	// Done is what was just done.
 	Done string
+	// Form tells the form for a code from those of other pages.
+	Form string
 }
 
 // jobsPage is a page of jobs with their titles, behind which there may be another.
@@ -128,7 +131,7 @@ func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.C
 		p.Site.Message(rw, http.StatusNotFound, "There is no such person", "The address ends in an Entra object id; search at /people.")
 		return
 	}
-	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Done: doneTo[req.URL.Query().Get("done")]}
+	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Done: doneTo[req.URL.Query().Get("done")], Form: rand.Text()}
 	errs := []error{failed}
 	keep := func(err error) { errs = append(errs, err) }
 	ctx, api := req.Context(), p.API(c)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"pullprint/connector/access"
 	"pullprint/connector/admin/apiclient"
@@ -80,17 +81,33 @@ func endSessions(ctx context.Context, api *apiclient.Client, _ *http.Request, id
 	return err
 }
 
-// issueCode shows a code for a new badge of a person, once.
+// maxCodes is how many codes are remembered for who loads their page once more: more than a help desk makes in
+// codeLife.
+const maxCodes = 500
+
+// maxFormID bounds the id of a form, which is that of rand.Text.
+const maxFormID = 64
+
+// issueCode shows a code for a new badge of a person: the same as long as it is valid for a form that is sent once
+// more, as by loading the page again. It is remembered in this process; at another replica that makes a new one.
 func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.Callers.Operator(rw, req)
 	if !ok {
 		return
 	}
-	id := req.PathValue("person")
-	issued, err := p.API(c).Code(req.Context(), id, "", codeLife)
+	id, form := req.PathValue("person"), req.PostFormValue("form")
+	key := strings.Join([]string{c.Name, id, form}, "\x00")
+	issued, known := p.issued.Get(key)
+	var err error
+	if !known || form == "" {
+		issued, err = p.API(c).Code(req.Context(), id, "", codeLife)
+	}
 	if err != nil {
 		p.showPerson(rw, req, c, err)
 		return
+	}
+	if form != "" && len(form) <= maxFormID {
+		p.issued.PutFor(key, issued, time.Until(issued.Expires))
 	}
 	shown := p.Callers.PageFor(req.Context(), c, "Code for a new badge")
 	shown.Home, shown.Data = personPath(id), issued

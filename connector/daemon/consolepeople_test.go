@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +74,15 @@ func TestConsolePerson(t *testing.T) {
 		if a := o.asked("adjust-quota"); len(a) != 1 || a[0].Note != "exam" || a[0].Account != studentID {
 			t.Errorf("adjust: %+v", a)
 		}
-		_, text = desk.load(person+"/code", url.Values{})
-		desk.says(text, []string{"Code for a new badge", "not shown again"}, nil)
+		codes := map[string]bool{}
+		for _, form := range []string{"", "", "one", "one", "two"} { // a form without an id, and two
+			_, text = desk.load(person+"/code", url.Values{"form": {form}})
+			desk.says(text, []string{"Code for a new badge", "No other page shows it"}, nil)
+			codes[oneTimeCode.FindString(text)] = true
+		}
+		if a := o.asked("code"); len(codes) != 4 || len(a) != 4 {
+			t.Errorf("%d codes, %d in the audit", len(codes), len(a))
+		}
 		_, text = desk.load(person+"/end-sessions", url.Values{"reason": {"lost phone"}})
 		desk.says(text, []string{"signed out at every browser"}, nil)
 
@@ -148,3 +156,6 @@ func TestConsoleTellsOfHealth(t *testing.T) {
 		desk.says(top, []string{"graph ", "policy the file has changed and is refused", "sweep"}, nil)
 	})
 }
+
+// oneTimeCode is a code for a badge on a page.
+var oneTimeCode = regexp.MustCompile(`[B-Z2-9]{4}-[B-Z2-9]{4}`)
