@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,10 +19,8 @@ import (
 	"pullprint/trigger/racetest"
 )
 
-var (
-	diskFaults = flag.Int("disk.faults", 1, "how many faults of a disk TestFaultyDisk plays; 0: each one, for each stream and for all")
-	diskCuts   = flag.Int("disk.cuts", 2, "how often TestPowerCut cuts the power")
-)
+var diskFaults = flag.Int("disk.faults", 1,
+	"how many faults of a disk TestFaultyDisk plays; 0: each one, for each stream and for all")
 
 const (
 	// faultFor is for how long a disk fails: longer than readiness may take to tell.
@@ -256,34 +253,4 @@ func streamFails(t *testing.T, kind faultdisk.Fault, stream string) {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return tail(lines[len(lines)-1], 400)
-}
-
-// TestPowerCut cuts the power under load: the process is gone, and with it all that was
-// written and not synced. Nothing that was acknowledged is lost.
-func TestPowerCut(t *testing.T) {
-	racetest.Skip(t, "TestKill9 kills the same program")
-	t.Parallel()
-	c, disk, _ := onFaultyDisk(t)
-	p := c.start()
-	c.ready(p)
-	c.enrol()
-	stop, sent := make(chan struct{}), make(chan struct{})
-	go c.send(stop, sent)
-	stopTaps := c.tap()
-	defer stopTaps()
-	affected := 0
-	for range *diskCuts {
-		c.ready(p)
-		c.swept(p)
-		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
-		p.kill()
-		affected += disk.PowerCut()
-		p = c.start()
-	}
-	close(stop)
-	<-sent
-	c.finish(p)
-	stopTaps()
-	c.judge()
-	t.Logf("%d cuts, %d files were not synced", *diskCuts, affected)
 }
