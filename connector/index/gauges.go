@@ -39,7 +39,7 @@ func (c indexCollector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (c indexCollector) Collect(ch chan<- prometheus.Metric) {
-	if !c.x.known() {
+	if !c.x.isReady() {
 		return
 	}
 	now := time.Now()

@@ -22,7 +22,7 @@ const (
 // Ready is closed when every record that was stored before Run is known.
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
-func (x *Index) known() bool {
+func (x *Index) isReady() bool {
 	select {
 	case <-x.ready:
 		return true
@@ -34,7 +34,7 @@ func (x *Index) known() bool {
 // Wait waits until every record that was stored before Run is known, for waitLimit at most. Then,
 // and when the records can't be read, it is an ErrReading: what the index knows is only a part.
 func (x *Index) Wait(ctx context.Context) error {
-	if x.known() {
+	if x.isReady() {
 		return nil
 	}
 	if err := x.Err(); err != nil {
@@ -58,7 +58,7 @@ func (x *Index) Wait(ctx context.Context) error {
 func (x *Index) Err() error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if x.damage == nil && !x.known() && !x.began.IsZero() && time.Since(x.began) > readLimit {
+	if x.damage == nil && !x.isReady() && !x.began.IsZero() && time.Since(x.began) > readLimit {
 		return fmt.Errorf("%w for more than %v", ErrReading, readLimit)
 	}
 	return x.damage

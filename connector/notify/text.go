@@ -145,7 +145,7 @@ func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, co
 		return Message{}, fmt.Errorf("no template for notices of kind %.40q", n.Kind)
 	}
 	out := limited{left: maxText}
-	err := tmpl.Execute(&out, data{t.shown(in, n), count, in, t.Link, t.Currency()})
+	err := tmpl.Execute(&out, data{t.localized(in, n), count, in, t.Link, t.Currency()})
 	if _, located := errors.AsType[template.ExecError](err); err != nil && !located {
 		err = fmt.Errorf("%s: %w", tmpl.Name(), err)
 	}
@@ -156,8 +156,8 @@ func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, co
 	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
 }
 
-// shown is a notice as people read it: in their language, zone and names, each value on one line.
-func (t *Texts) shown(in catalog.Language, n *notice.Notice) notice.Notice {
+// localized is a notice as people read it: in their language, zone and names, each value on one line.
+func (t *Texts) localized(in catalog.Language, n *notice.Notice) notice.Notice {
 	shown, zone := *n, t.Zone()
 	shown.At, shown.Created, shown.HoldUntil, shown.Renews = n.At.In(zone), n.Created.In(zone), n.HoldUntil.In(zone), n.Renews.In(zone)
 	if own, ok := notice.WordsOf(n.Kind); ok {

@@ -42,7 +42,7 @@ func WriteSheets(w io.Writer, in catalog.Language, day string, list []Sheet) err
 		Sheets []shown
 	}{In: in, Day: day}
 	for _, s := range list {
-		svg, err := drawn(s.URL)
+		svg, err := qrSVG(s.URL)
 		if err != nil {
 			return fmt.Errorf("device %s: %w", s.Device, err)
 		}
@@ -58,8 +58,8 @@ func WriteSheets(w io.Writer, in catalog.Language, day string, list []Sheet) err
 // quiet is the white margin of a QR code in modules, as ISO/IEC 18004 wants it.
 const quiet = 4
 
-// drawn is the QR code of a text as SVG. Its level M repairs 15 % of a sheet that is stained.
-func drawn(text string) (template.HTML, error) {
+// qrSVG is the QR code of a text as SVG. Its level M repairs 15 % of a sheet that is stained.
+func qrSVG(text string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return "", fmt.Errorf("the link is too long for a QR code: %w", err)

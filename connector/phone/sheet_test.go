@@ -51,7 +51,7 @@ func TestSheets(t *testing.T) {
 // The drawing has a dot where the code has one, inside its white margin.
 func TestDrawn(t *testing.T) {
 	const link = "https://print.example.com/at/hq-2-west?k=abcdefghijklmnopqrstuv"
-	svg, err := drawn(link)
+	svg, err := qrSVG(link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestDrawn(t *testing.T) {
 			}
 		}
 	}
-	if _, err := drawn(strings.Repeat("x", 1<<12)); err == nil {
+	if _, err := qrSVG(strings.Repeat("x", 1<<12)); err == nil {
 		t.Error("a link of 4 KiB is drawn")
 	}
 }

@@ -48,9 +48,9 @@ type code struct {
 }
 
 // IssueCode makes a code with which its holder does what e.Code is for, once. Only its hash is
-// stored; validFor is at most MaxCodeLife, and dice is where randomness comes from.
+// stored; validFor is at most MaxCodeLife, and random is where randomness comes from.
 func (reg *Registry) IssueCode(
-	ctx context.Context, e Enrolment, validFor time.Duration, dice io.Reader,
+	ctx context.Context, e Enrolment, validFor time.Duration, random io.Reader,
 ) (text string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
@@ -64,7 +64,7 @@ func (reg *Registry) IssueCode(
 		return "", fmt.Errorf("encode code: %w", err)
 	}
 	for range maxConflicts {
-		text, err := newCode(dice)
+		text, err := newCode(random)
 		if err != nil {
 			return "", err
 		}
@@ -75,15 +75,15 @@ func (reg *Registry) IssueCode(
 	return "", ErrConflict
 }
 
-// newCode throws dice; a byte that would favour the first letters is thrown
+// newCode draws letters; a byte that would favour the first letters is thrown
 // again.
-func newCode(dice io.Reader) (string, error) {
+func newCode(random io.Reader) (string, error) {
 	var s strings.Builder
 	for b := make([]byte, 1); s.Len() < codeLength+1; {
 		if s.Len() == codeLength/2 {
 			s.WriteByte('-')
 		}
-		if _, err := io.ReadFull(dice, b); err != nil {
+		if _, err := io.ReadFull(random, b); err != nil {
 			return "", fmt.Errorf("make a code: %w", err)
 		}
 		if n := len(codeAlphabet); int(b[0]) < 256/n*n {

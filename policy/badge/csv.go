@@ -53,8 +53,8 @@ func (e ImportError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// told sorts the mistakes and says when there may be more of them.
-func (e ImportError) told() ImportError {
+// bounded sorts the mistakes and says when there may be more of them.
+func (e ImportError) bounded() ImportError {
 	slices.SortStableFunc(e, func(a, b *RowError) int { return a.Line - b.Line })
 	if len(e) < maxMistakes {
 		return e

@@ -32,7 +32,7 @@ func (reg *Registry) Import(ctx context.Context, r io.Reader, e Enrolment) (enro
 	}
 	rows, left, ok := right(rows, i.wrong, e.SkipInvalid)
 	if !ok {
-		return 0, i.wrong.told()
+		return 0, i.wrong.bounded()
 	}
 	if e.Dated != nil && slices.ContainsFunc(rows, func(r row) bool { return r.dated }) {
 		e.Dated()

@@ -245,7 +245,7 @@ func (c *Client) send(ctx context.Context, cl *call, token *auth.Token) *Error {
 		return e
 	}
 	defer resp.Body.Close()
-	c.clock.told(resp.Header, time.Now())
+	c.clock.observe(resp.Header, time.Now())
 	e := cl.read(resp)
 	c.metrics.observe(cl.op, label(resp.StatusCode, nil), began)
 	c.answered(cl.op, resp.StatusCode, began)

@@ -25,8 +25,8 @@ type clock struct {
 	log  *zap.Logger
 }
 
-// told records the Date of an answer.
-func (c *clock) told(h http.Header, now time.Time) {
+// observe records the Date of an answer.
+func (c *clock) observe(h http.Header, now time.Time) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		return

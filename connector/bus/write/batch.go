@@ -133,7 +133,7 @@ func (w *Writer) take() []*Message {
 	size := 0
 	rest := w.queue[:0]
 	for _, wr := range w.queue {
-		if res, known := w.known(wr); known {
+		if res, known := w.remembered(wr); known {
 			wr.turn <- outcome{res: res}
 			continue
 		}

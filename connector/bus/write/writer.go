@@ -172,7 +172,7 @@ func (w *Writer) store(ctx context.Context, wr *Message) (Result, error) {
 	}
 	w.active.Add(1)
 	defer w.active.Done()
-	if res, known := w.known(wr); known {
+	if res, known := w.remembered(wr); known {
 		w.mu.Unlock()
 		return res, nil
 	}
@@ -245,8 +245,8 @@ func (w *Writer) release() {
 	}
 }
 
-// known answers a write whose answer is sure already. mu is held.
-func (w *Writer) known(wr *Message) (Result, bool) {
+// remembered answers a write whose answer is sure already. mu is held.
+func (w *Writer) remembered(wr *Message) (Result, bool) {
 	if wr.ID != "" {
 		if _, ok := w.ids.get(wr.ID); ok {
 			return Result{Duplicate: true}, true

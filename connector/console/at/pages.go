@@ -157,7 +157,7 @@ func (p *Pages) present(rw http.ResponseWriter, req *http.Request, v visitor) bo
 	case err != nil:
 		p.fail(rw, v, err)
 	case !ok:
-		p.askCode(rw, http.StatusOK, v, "")
+		p.showCode(rw, http.StatusOK, v, "")
 	}
 	return ok && err == nil
 }
@@ -167,7 +167,7 @@ type codePage struct {
 	Place, Form, Help string
 }
 
-func (p *Pages) askCode(rw http.ResponseWriter, status int, v visitor, wrong string) {
+func (p *Pages) showCode(rw http.ResponseWriter, status int, v visitor, wrong string) {
 	p.Site.Show(rw, status, "atcode", view.Page{
 		Title: v.device.Place(), In: v.in, Wrong: v.in.Text(wrong),
 		Data: codePage{Place: v.device.Place(), Form: v.form("code"), Help: p.Help},
@@ -183,9 +183,9 @@ func (p *Pages) code(rw http.ResponseWriter, req *http.Request) {
 	err := p.Phones.Enter(context.WithoutCancel(req.Context()), v.device.ID, v.who.Person, req.PostForm.Get("code"), time.Now())
 	switch {
 	case errors.Is(err, phone.ErrCode):
-		p.askCode(rw, http.StatusUnprocessableEntity, v, "That is not the code that the screen shows now. Type the one that it shows.")
+		p.showCode(rw, http.StatusUnprocessableEntity, v, "That is not the code that the screen shows now. Type the one that it shows.")
 	case errors.Is(err, phone.ErrGuesses):
-		p.askCode(rw, http.StatusTooManyRequests, v, "Too many wrong codes. Wait for 15 minutes, or show your badge.")
+		p.showCode(rw, http.StatusTooManyRequests, v, "Too many wrong codes. Wait for 15 minutes, or show your badge.")
 	case err != nil:
 		p.fail(rw, v, err)
 	default:

@@ -35,8 +35,8 @@ type badgePage struct {
 	wrong string // why it is asked for once more
 }
 
-// askBadge asks for the code that a station shows of an unknown card.
-func (p *Pages) askBadge(rw http.ResponseWriter, req *http.Request) {
+// beginBadge asks for the code that a station shows of an unknown card.
+func (p *Pages) beginBadge(rw http.ResponseWriter, req *http.Request) {
 	if who, ok := p.enter(rw, req); ok {
 		p.showBadge(rw, req, who, http.StatusOK, badgePage{Done: req.URL.Query().Has("done")})
 	}

@@ -98,8 +98,8 @@ func (p *Pages) listLent(ctx context.Context, data *myPage, person string) error
 	return nil
 }
 
-// askLend shows where a person finds a colleague.
-func (p *Pages) askLend(rw http.ResponseWriter, req *http.Request) {
+// beginLend shows where a person finds a colleague.
+func (p *Pages) beginLend(rw http.ResponseWriter, req *http.Request) {
 	if who, ok := p.enter(rw, req); ok {
 		p.showLend(rw, req, who, lendPage{}, "")
 	}

@@ -234,8 +234,8 @@ func (p *Pages) ownHeld(ctx context.Context, req *http.Request, person string) (
 	return rec, nil
 }
 
-// askCancel asks before a job is deleted.
-func (p *Pages) askCancel(rw http.ResponseWriter, req *http.Request) {
+// showCancel asks before a job is deleted.
+func (p *Pages) showCancel(rw http.ResponseWriter, req *http.Request) {
 	who, ok := p.enter(rw, req)
 	if !ok {
 		return

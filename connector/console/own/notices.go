@@ -43,8 +43,8 @@ type noticesPage struct {
 	Saved bool
 }
 
-// askNotices shows what a person is told.
-func (p *Pages) askNotices(rw http.ResponseWriter, req *http.Request) {
+// showNotices shows what a person is told.
+func (p *Pages) showNotices(rw http.ResponseWriter, req *http.Request) {
 	who, ok := p.enter(rw, req)
 	if !ok {
 		return
@@ -86,6 +86,6 @@ func (p *Pages) setNotices(rw http.ResponseWriter, req *http.Request) {
 // withNotices adds the page, when people are told by mail.
 func (p *Pages) withNotices(routes map[string]http.HandlerFunc) {
 	if p.Notices != nil {
-		routes["GET "+noticesPath], routes["POST "+noticesPath] = p.askNotices, p.setNotices
+		routes["GET "+noticesPath], routes["POST "+noticesPath] = p.showNotices, p.setNotices
 	}
 }

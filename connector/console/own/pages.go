@@ -111,22 +111,22 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{
 		"GET " + signin.OwnHome:                p.me,
 		"GET " + dataPath:                      p.sendData,
-		"GET /me/jobs/{printer}/{job}/cancel":  p.askCancel,
+		"GET /me/jobs/{printer}/{job}/cancel":  p.showCancel,
 		"POST /me/jobs/{printer}/{job}/cancel": p.cancelOwn,
-		"GET " + lendPath:                      p.askLend,
+		"GET " + lendPath:                      p.beginLend,
 		"POST " + lendPath:                     p.lend,
 		"POST " + lendPath + "/find":           p.findColleague,
 		"POST " + lendPath + "/end":            p.endLending,
 	}
 	p.withNotices(routes)
 	if p.SignedIn.Remote() {
-		routes["GET "+printPath], routes["POST "+printPath] = p.askPrint, p.print
+		routes["GET "+printPath], routes["POST "+printPath] = p.showPrint, p.print
 	}
 	if p.Badges != nil {
-		routes["GET "+badgePath], routes["POST "+badgePath] = p.askBadge, p.enrolBadge
+		routes["GET "+badgePath], routes["POST "+badgePath] = p.beginBadge, p.enrolBadge
 	}
 	if p.AskPINs {
-		routes["GET "+pinPath], routes["POST "+pinPath] = p.askPIN, p.setPIN
+		routes["GET "+pinPath], routes["POST "+pinPath] = p.beginPIN, p.setPIN
 	}
 	return routes
 }

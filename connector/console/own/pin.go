@@ -42,8 +42,8 @@ func (p *Pages) pinState(ctx context.Context, person string) (*pin.State, error)
 	return &s, err
 }
 
-// askPIN asks for a new PIN.
-func (p *Pages) askPIN(rw http.ResponseWriter, req *http.Request) {
+// beginPIN asks for a new PIN.
+func (p *Pages) beginPIN(rw http.ResponseWriter, req *http.Request) {
 	if who, ok := p.enter(rw, req); ok {
 		p.showPIN(rw, req, who, http.StatusOK, pinPage{Done: req.URL.Query().Has("done")})
 	}

@@ -60,9 +60,9 @@ func refsOf(values []string) (refs []graph.Ref) {
 	return refs
 }
 
-// askPrint shows the devices at which jobs of the person can be printed: those that the address names, else
+// showPrint shows the devices at which jobs of the person can be printed: those that the address names, else
 // all that wait.
-func (p *Pages) askPrint(rw http.ResponseWriter, req *http.Request) {
+func (p *Pages) showPrint(rw http.ResponseWriter, req *http.Request) {
 	who, ok := p.enter(rw, req)
 	if !ok {
 		return
@@ -131,7 +131,7 @@ func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
 		p.failMe(rw, who, err)
 		return
 	}
-	data := p.told(req.Context(), asked.Device, out)
+	data := p.printed(req.Context(), asked.Device, out)
 	title := who.in.Text("Your jobs are on their way")
 	if len(data.Released) == 0 {
 		title = who.in.Text("Nothing was printed")
@@ -139,8 +139,8 @@ func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
 	p.Site.Show(rw, http.StatusOK, "meprinted", p.page(req.Context(), who, title, data))
 }
 
-// told is what became of jobs, by their titles.
-func (p *Pages) told(ctx context.Context, device string, out release.Outcome) (data printedPage) {
+// printed is what became of jobs, by their titles.
+func (p *Pages) printed(ctx context.Context, device string, out release.Outcome) (data printedPage) {
 	refused := slices.Concat(out.Kept, out.Aborted)
 	var refs []graph.Ref
 	for i := range out.Released {

@@ -16,7 +16,7 @@ func (p *Pages) Reader(rw http.ResponseWriter, req *http.Request) (access.Caller
 		return c, false
 	}
 	if !ok {
-		p.askSignIn(rw, req)
+		p.requireSignIn(rw, req)
 	}
 	return c, ok
 }

@@ -48,13 +48,13 @@ func (p *Pages) Self(rw http.ResponseWriter, req *http.Request, asks Asks) (who 
 	case state == access.Unconfirmed:
 		p.confirm(rw, req, in, asks)
 	case state == access.Nobody:
-		p.askSelf(rw, in, asks)
+		p.showSelf(rw, in, asks)
 	}
 	return who, in, err == nil && state == access.Confirmed
 }
 
-// askSelf asks a person to sign in.
-func (p *Pages) askSelf(rw http.ResponseWriter, in view.Words, asks Asks) {
+// showSelf asks a person to sign in.
+func (p *Pages) showSelf(rw http.ResponseWriter, in view.Words, asks Asks) {
 	title := in.Text("Your print jobs")
 	what := in.Text("Sign in with your account to see what waits for you, what it costs and what became of the rest.")
 	if asks.Place != "" {

@@ -131,9 +131,9 @@ func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
 	})
 }
 
-// askSignIn asks whoever may not use a page of the console to sign in, or says why the sign-in that
+// requireSignIn asks whoever may not use a page of the console to sign in, or says why the sign-in that
 // there is does not do.
-func (p *Pages) askSignIn(rw http.ResponseWriter, req *http.Request) {
+func (p *Pages) requireSignIn(rw http.ResponseWriter, req *http.Request) {
 	if p.Entra == nil {
 		p.showSignIn(rw, req, "")
 		return

@@ -14,7 +14,7 @@ import (
 // it is. A browser may have gone on to another page already: what was typed counts.
 func (p *Pages) stationJobs(rw http.ResponseWriter, req *http.Request) {
 	rw = awayFromCard(rw, req)
-	p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
+	p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 }
 
 // noJob is the answer to an unknown badge as well as to one without held jobs, so that
@@ -24,8 +24,8 @@ const noJob = "No job is waiting for this badge here."
 // unknownBadge is noJob on all pages but that for enrolling a badge.
 const unknownBadge = noJob + " A new badge has to be enrolled first."
 
-// shown is stationJobs; nothing answers when no job waits for the badge.
-func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(device string)) {
+// readCard is stationJobs; nothing answers when no job waits for the badge.
+func (p *Pages) readCard(rw http.ResponseWriter, req *http.Request, nothing func(device string)) {
 	device, ok := p.at(rw, req)
 	if !ok {
 		return
@@ -41,7 +41,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		}
 	}
 	if goesOn && !ambiguous {
-		if used := req.PostFormValue("visit"); used != "" && (p.claimAgain(rw, req, device, used) || p.askAgain(rw, req, device, used)) {
+		if used := req.PostFormValue("visit"); used != "" && (p.claimAgain(rw, req, device, used) || p.pinAgain(rw, req, device, used)) {
 			return
 		}
 		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
@@ -61,7 +61,7 @@ func (p *Pages) shown(rw http.ResponseWriter, req *http.Request, nothing func(de
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
-	card, err := p.Visits.shown(ctx, device)
+	card, err := p.Visits.endForCard(ctx, device)
 	if err != nil {
 		p.failAt(rw, device, err)
 		return

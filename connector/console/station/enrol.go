@@ -55,14 +55,14 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 		p.enrol(rw, http.StatusOK, stationPage{Device: device}, "")
 		return
 	case code == "":
-		p.shown(away, req, withoutCode)
+		p.readCard(away, req, withoutCode)
 		return
 	case number == "" && badge.IsCode(code):
 		p.enrol(rw, http.StatusOK, stationPage{Device: device, Code: code}, "")
 		return
 	case number == "":
 		req.PostForm.Set("badge", code)
-		p.shown(away, req, withoutCode)
+		p.readCard(away, req, withoutCode)
 		return
 	}
 	// The card ends the visit of whoever was there before, as any does.

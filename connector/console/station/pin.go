@@ -33,11 +33,11 @@ func (p *Pages) ask(ctx context.Context, rw http.ResponseWriter, device string, 
 	case !ok:
 		p.idle(rw, http.StatusOK, device, visitEnded)
 	default:
-		p.askPIN(rw, stationPage{Device: device, Ticket: ticket}, "")
+		p.showPIN(rw, stationPage{Device: device, Ticket: ticket}, "")
 	}
 }
 
-func (p *Pages) askPIN(rw http.ResponseWriter, s stationPage, wrong string) {
+func (p *Pages) showPIN(rw http.ResponseWriter, s stationPage, wrong string) {
 	s.AsksPIN = true
 	p.show(rw, http.StatusOK, "pin", view.Page{
 		Title: "Type your PIN", Wrong: wrong, Refresh: stayFor, Then: Path(s.Device), Data: s,
@@ -51,14 +51,14 @@ func (p *Pages) stationPIN(rw http.ResponseWriter, req *http.Request) {
 		p.stationAgain(rw, req)
 		return
 	}
-	if device, ok := p.at(rw, req); ok && !p.askAgain(rw, req, device, ticket) {
+	if device, ok := p.at(rw, req); ok && !p.pinAgain(rw, req, device, ticket) {
 		p.idle(rw, http.StatusOK, device, visitEnded)
 	}
 }
 
-// askAgain asks for the PIN once more on the next page. It reports false when the ticket is of no page that
+// pinAgain asks for the PIN once more on the next page. It reports false when the ticket is of no page that
 // asks for one.
-func (p *Pages) askAgain(rw http.ResponseWriter, req *http.Request, device, ticket string) bool {
+func (p *Pages) pinAgain(rw http.ResponseWriter, req *http.Request, device, ticket string) bool {
 	_, next, err := p.Visits.claimed(context.WithoutCancel(req.Context()), device, ticket)
 	switch {
 	case err != nil:
@@ -67,7 +67,7 @@ func (p *Pages) askAgain(rw http.ResponseWriter, req *http.Request, device, tick
 		return false
 	default:
 		_, text := said(req)
-		p.askPIN(rw, stationPage{Device: device, Ticket: next}, text)
+		p.showPIN(rw, stationPage{Device: device, Ticket: next}, text)
 	}
 	return true
 }
@@ -87,7 +87,7 @@ func (p *Pages) stationEnterPIN(rw http.ResponseWriter, req *http.Request) {
 		switch {
 		case errors.Is(err, tap.ErrCard):
 			req.PostForm.Set("badge", text)
-			p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
+			p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 			return
 		case err != nil:
 			p.failAt(rw, device, err)
@@ -103,7 +103,7 @@ func (p *Pages) stationEnterPIN(rw http.ResponseWriter, req *http.Request) {
 	case d.who.Owner != "":
 		p.done(ctx, rw, d)
 	case d.page.Ticket != "":
-		p.askPIN(rw, d.page, d.wrong)
+		p.showPIN(rw, d.page, d.wrong)
 	case d.ended != "":
 		p.idle(rw, http.StatusTooManyRequests, device, d.ended)
 	default:
@@ -160,10 +160,10 @@ func (p *Pages) stationName(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	status, text := said(req)
-	p.askName(rw, status, device, text)
+	p.showName(rw, status, device, text)
 }
 
-func (p *Pages) askName(rw http.ResponseWriter, status int, device, wrong string) {
+func (p *Pages) showName(rw http.ResponseWriter, status int, device, wrong string) {
 	p.show(rw, status, "name", view.Page{
 		Title: "Type who you are", Wrong: wrong, Refresh: typeWithin, Then: Path(device), Data: stationPage{Device: device},
 	})
@@ -184,11 +184,11 @@ func (p *Pages) stationClaimName(rw http.ResponseWriter, req *http.Request) {
 	}
 	if d, _ := printer.DeviceByID(p.Devices, device); d.Card() != "" {
 		if _, err := p.Badges.Resolve(ctx, name, time.Now()); err == nil {
-			p.shown(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
+			p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 			return
 		}
 	}
-	card, err := p.Visits.shown(ctx, device)
+	card, err := p.Visits.endForCard(ctx, device)
 	if err != nil {
 		p.failAt(rw, device, err)
 		return

@@ -95,9 +95,9 @@ func (s *Visits) read(ctx context.Context, device string) (visit, error) {
 	return v, err
 }
 
-// shown ends the visit of whoever is at a device, as a card was shown there, and names
+// endForCard ends the visit of whoever is at a device, as a card was shown there, and names
 // the card for begin.
-func (s *Visits) shown(ctx context.Context, device string) (card string, err error) {
+func (s *Visits) endForCard(ctx context.Context, device string) (card string, err error) {
 	card = rand.Text()
 	return card, s.change(ctx, device, func(v *visit) bool {
 		*v = visit{Device: device, Until: time.Now().Add(visitLife), Shown: card}

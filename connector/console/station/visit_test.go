@@ -19,7 +19,7 @@ type visitor struct {
 
 func arrive(t *testing.T, v *Visits, device, owner string) *visitor {
 	t.Helper()
-	card, err := v.shown(t.Context(), device)
+	card, err := v.endForCard(t.Context(), device)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestVisits(t *testing.T) {
 func TestVisitOvertaken(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		v := NewVisits(bustest.Open(t).State())
-		earlier, err := v.shown(t.Context(), "west")
+		earlier, err := v.endForCard(t.Context(), "west")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestVisitOvertaken(t *testing.T) {
 		if err != nil || ok || grace.may("west") != useFirst {
 			t.Errorf("an earlier card came after: %t, %v", ok, err)
 		}
-		if earlier, err = v.shown(t.Context(), "west"); err != nil {
+		if earlier, err = v.endForCard(t.Context(), "west"); err != nil {
 			t.Fatal(err)
 		}
 		if err := v.End(t.Context(), "west"); err != nil { // a tap, by NATS
@@ -131,7 +131,7 @@ func TestVisitOvertaken(t *testing.T) {
 // clock of the replica is that began the visit.
 func TestVisitClocks(t *testing.T) {
 	for name, ends := range map[string]func(ctx context.Context, v *Visits, ticket string) error{
-		"card":  func(ctx context.Context, v *Visits, _ string) error { _, err := v.shown(ctx, "west"); return err },
+		"card":  func(ctx context.Context, v *Visits, _ string) error { _, err := v.endForCard(ctx, "west"); return err },
 		"tap":   func(ctx context.Context, v *Visits, _ string) error { return v.End(ctx, "west") },
 		"leave": func(ctx context.Context, v *Visits, ticket string) error { return v.leave(ctx, "west", ticket) },
 	} {

@@ -38,7 +38,7 @@ func (k *keeper) CompareAndSet(_ context.Context, _ string, value []byte, revisi
 // came is a visit of ada at west, and the ticket of her page.
 func came(t *testing.T, v *Visits) (ticket string) {
 	t.Helper()
-	card, err := v.shown(t.Context(), "west")
+	card, err := v.endForCard(t.Context(), "west")
 	if err != nil {
 		t.Fatal(err)
 	}

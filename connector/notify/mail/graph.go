@@ -50,7 +50,7 @@ func (s *GraphSender) Send(ctx context.Context, m notify.Message) error {
 	err = s.graph.SendMail(ctx, s.from, graph.Mail{
 		To: to, Subject: m.Subject, Text: m.Text + "\n", MessageID: "<" + m.ID + "@" + s.domain + ">",
 	})
-	return s.sorted(err)
+	return s.classify(err)
 }
 
 // Deliver is Send that returns what was answered.
@@ -58,9 +58,9 @@ func (s *GraphSender) Deliver(ctx context.Context, m notify.Message) (answer str
 	return "202 Accepted", s.Send(ctx, m)
 }
 
-// sorted says what an error of sending means for others and for another try. 400 is about the message
+// classify says what an error of sending means for others and for another try. 400 is about the message
 // or its recipient; all else would happen to every message.
-func (s *GraphSender) sorted(err error) error {
+func (s *GraphSender) classify(err error) error {
 	failed, ok := errors.AsType[*graph.Error](err)
 	switch {
 	case err == nil:

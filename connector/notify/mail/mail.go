@@ -118,7 +118,7 @@ func (s *Sender) Deliver(ctx context.Context, m notify.Message) (answer string, 
 	if msg.IsDelivered() { // whatever came after that
 		return msg.ServerResponse(), nil
 	}
-	return "", sorted(err)
+	return "", classify(err)
 }
 
 // Check connects and signs in, and sends nothing.
@@ -221,8 +221,8 @@ func (b *bounded) Close() error {
 	return b.Conn.Close()
 }
 
-// told is an error without what the server wrote.
-func told(err error) error {
+// withoutText is an error without what the server wrote.
+func withoutText(err error) error {
 	if answer, ok := errors.AsType[*textproto.Error](err); ok {
 		return fmt.Errorf("it answered %d", answer.Code)
 	}
@@ -248,7 +248,7 @@ func (s *Sender) unreached(ctx context.Context, err error) error {
 	case s.o.SMTP.TLS == StartTLS && !network && s.lacksStartTLS(ctx):
 		return &notify.Down{Why: "the mail server does not offer STARTTLS at this port"}
 	}
-	return &notify.Down{Why: why, Err: told(err)}
+	return &notify.Down{Why: why, Err: withoutText(err)}
 }
 
 // lacksStartTLS asks the server, in a connection of its own and without signing in, whether it offers
@@ -269,11 +269,11 @@ func (s *Sender) lacksStartTLS(ctx context.Context) bool {
 	return !offered
 }
 
-// sorted says what an error of sending means for others and for another try.
-func sorted(err error) error {
+// classify says what an error of sending means for others and for another try.
+func classify(err error) error {
 	failed, ok := errors.AsType[*gomail.SendError](err)
 	if !ok {
-		return &notify.Down{Why: "the mail server broke off", Err: told(err)}
+		return &notify.Down{Why: "the mail server broke off", Err: withoutText(err)}
 	}
 	step := map[gomail.SendErrReason]string{
 		gomail.ErrSMTPMailFrom: "the sender", gomail.ErrSMTPRcptTo: "the recipient",

@@ -147,7 +147,7 @@ func (s *Sender) Deliver(ctx context.Context, n *notice.Notice) (status int, err
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, maxBody) // the status is known
-	return answer.StatusCode, s.sorted(answer)
+	return answer.StatusCode, s.classify(answer)
 }
 
 // secrets reads those that sign now.
@@ -201,10 +201,10 @@ func (s *Sender) unreached(err error) error {
 	return &notify.Down{Why: "no answer from " + s.url.Host, Err: transport.Error{Cause: err}}
 }
 
-// sorted says what an answer means for this notice and for others. Success is any 2xx, and everything
+// classify says what an answer means for this notice and for others. Success is any 2xx, and everything
 // else a failure; which statuses a sender throttles after, and what 410 means, is in Standard Webhooks
 // 1.0.0, "Delivery success and failure".
-func (s *Sender) sorted(answer *http.Response) error {
+func (s *Sender) classify(answer *http.Response) error {
 	why := fmt.Sprintf("%s answered %d", s.url.Host, answer.StatusCode)
 	switch code := answer.StatusCode; {
 	case code >= 200 && code < 300:
@@ -213,14 +213,14 @@ func (s *Sender) sorted(answer *http.Response) error {
 		return fmt.Errorf("%s: %w", why, notify.ErrGone)
 	case code >= 300 && code < 400:
 		return &notify.Down{Why: why + ": redirects are not followed"}
-	case slices.Contains(ofTheEvent, code):
+	case slices.Contains(eventStatuses, code):
 		return errors.New(why)
 	}
 	return &notify.Down{Why: why, After: transport.RetryAfter(answer.Header, transport.ServerTime(answer.Header))}
 }
 
-// ofTheEvent are statuses that say something about one event; with the others all would fail.
-var ofTheEvent = []int{
+// eventStatuses are statuses that say something about one event; with the others all would fail.
+var eventStatuses = []int{
 	http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
 	http.StatusInternalServerError,
 }

@@ -126,8 +126,8 @@ func DoOn(ctx context.Context, l *ledger.Ledger, op Op, c quota.Claim, now time.
 }
 
 // RandomOp is some operation on one of few jobs.
-func RandomOp(dice *rand.Rand) Op {
-	return Op{[]string{"reserve", "reserve", "reserve", "settle", "void"}[dice.IntN(5)], fmt.Sprintf("p/%d", dice.IntN(9))}
+func RandomOp(random *rand.Rand) Op {
+	return Op{[]string{"reserve", "reserve", "reserve", "settle", "void"}[random.IntN(5)], fmt.Sprintf("p/%d", random.IntN(9))}
 }
 
 // Storm has several clients, each with a ledger of its own, do operations at
@@ -139,9 +139,9 @@ func Storm(t *testing.T, ledger func() *ledger.Ledger, clients, each int) []porc
 	began := time.Now()
 	for client := range clients {
 		all.Go(func() {
-			l, dice := ledger(), rand.New(rand.NewPCG(uint64(client), 1)) //nolint:gosec // small numbers, and no secret
+			l, random := ledger(), rand.New(rand.NewPCG(uint64(client), 1)) //nolint:gosec // small numbers, and no secret
 			for range each {
-				op := RandomOp(dice)
+				op := RandomOp(random)
 				call := time.Since(began).Nanoseconds()
 				res := Do(t.Context(), l, op)
 				o := porcupine.Operation{
