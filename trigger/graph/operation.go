@@ -49,6 +49,8 @@ const (
 	startJob
 	cancelJob
 	sendMail
+	sendActivity
+	findTeamsApp
 	listSubscriptions
 	getSubscription
 	createSubscription
@@ -120,7 +122,10 @@ var table = [operations]struct {
 	startJob:       {"start_job", http.MethodPost, 200, false, "/print/printers/{}/jobs/{}/start"},
 	cancelJob:      {"cancel_job", http.MethodPost, 204, true, "/print/printers/{}/jobs/{}/cancel"},
 	// Twice is two messages.
-	sendMail:                {"send_mail", http.MethodPost, 202, false, "/users"},
+	sendMail: {"send_mail", http.MethodPost, 202, false, "/users"},
+	// Twice is one entry of the feed, as the second has the same chain: it takes the place of the first.
+	sendActivity:            {"send_activity", http.MethodPost, 204, true, "/users/{}/teamwork/sendActivityNotification"},
+	findTeamsApp:            {"find_teams_app", http.MethodGet, 200, true, "/appCatalogs/teamsApps"},
 	listSubscriptions:       {"list_subscriptions", http.MethodGet, 200, true, "/subscriptions"},
 	getSubscription:         {"get_subscription", http.MethodGet, 200, true, "/subscriptions/{}"},
 	createSubscription:      {"create_subscription", http.MethodPost, 201, false, "/subscriptions"},

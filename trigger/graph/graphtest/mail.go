@@ -6,22 +6,24 @@ import (
 	"time"
 )
 
-// Message is mail that was sent to somebody.
+// Message is mail that was sent to somebody, or an entry of their activity feed in Teams.
 type Message struct {
 	At time.Time
-	// By is how it came: Microsoft Graph, or SMTP.
+	// By is how it came: Microsoft Graph, SMTP, or Microsoft Teams.
 	By               string
 	From, To         string
 	Subject, Text    string
-	ID               string            // Message-ID, when the sender gave one
+	ID               string            // Message-ID, or the chain of an entry, when the sender gave one
 	Headers          map[string]string // those that the sender gave
 	SavedToSentItems bool
+	// Activity and Link are of an entry of the feed: its type, and what it opens.
+	Activity, Link string
 }
 
 // maxMessages is how many messages are kept, the newest.
 const maxMessages = 500
 
-// Messages returns the newest mail, newest last.
+// Messages returns the newest messages, newest last.
 func (s *Sim) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -50,6 +50,8 @@ const (
 	OpUserList         = "users.list"
 	OpUserGet          = "users.get"
 	OpSendMail         = "users.sendMail"
+	OpSendActivity     = "users.sendActivityNotification"
+	OpTeamsAppList     = "teamsApps.list"
 	OpSubscriptionList = "subscriptions.list"
 	OpSubscribe        = "subscriptions.create"
 	OpSubscriptionGet  = "subscriptions.get"
@@ -101,6 +103,8 @@ var (
 	groupRoles     = []string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}
 	userRoles      = []string{"User.Read.All", "Directory.Read.All"}
 	basicUserRoles = []string{"User.ReadBasic.All", "User.Read.All", "Directory.Read.All"}
+	activityRoles  = []string{"TeamsActivity.Send"}
+	catalogRoles   = []string{"AppCatalog.Read.All", "AppCatalog.ReadWrite.All"}
 )
 
 var (
@@ -145,6 +149,8 @@ var (
 	opUserList         = &operation{OpUserList, false, userRoles, administrator, (*Sim).listUsers}
 	opUserGet          = &operation{OpUserGet, false, basicUserRoles, anybody, (*Sim).getUser}
 	opSendMail         = &operation{OpSendMail, true, []string{"Mail.Send"}, nobody, (*Sim).sendMail}
+	opSendActivity     = &operation{OpSendActivity, true, activityRoles, nobody, (*Sim).sendActivity}
+	opTeamsAppList     = &operation{OpTeamsAppList, false, catalogRoles, nobody, (*Sim).listTeamsApps}
 	opUsage            = &operation{OpUsage, false, nil, administrator, (*Sim).listUsage} // no app may
 	opSubscriptionList = &operation{OpSubscriptionList, false, definitionRoles, nobody, (*Sim).listSubscriptions}
 	opSubscribe        = &operation{OpSubscribe, true, definitionRoles, nobody, (*Sim).createSubscription}
@@ -173,6 +179,8 @@ func route(method string, seg []string, r *Request) *operation {
 		return routeSubscriptions(method, seg[1:], r)
 	case seg[0] == "reports" && len(seg) == 2 && seg[1] == "dailyPrintUsageByUser":
 		return byMethod(method, opUsage, nil, nil, nil)
+	case seg[0] == "appCatalogs" && len(seg) == 2 && seg[1] == "teamsApps":
+		return byMethod(method, opTeamsAppList, nil, nil, nil)
 	case seg[0] == "users":
 		return routeUsers(method, seg[1:], r)
 	}
@@ -304,6 +312,8 @@ func routeUsers(method string, seg []string, r *Request) *operation {
 		return byMethod(method, nil, opMemberGroups, nil, nil)
 	case len(seg) == 2 && trimNamespace(seg[1]) == "sendMail":
 		return byMethod(method, nil, opSendMail, nil, nil)
+	case len(seg) == 3 && seg[1] == "teamwork" && trimNamespace(seg[2]) == "sendActivityNotification":
+		return byMethod(method, nil, opSendActivity, nil, nil)
 	}
 	return nil
 }

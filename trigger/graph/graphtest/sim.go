@@ -40,6 +40,7 @@ type Sim struct {
 	outboxes    map[string]*outbox
 	paper       []Sheet
 	mail        []Message
+	teams       []*teamsApp
 
 	tokens tokens
 	openID openID
