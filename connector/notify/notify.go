@@ -39,6 +39,8 @@ type Message struct {
 	ID string
 	// Owner is the Entra object id of the person.
 	Owner string
+	// Kind is that of the notice, and Language the code of the one that the texts are in.
+	Kind, Language string
 	// Subject is one line.
 	Subject, Text string
 }

@@ -153,7 +153,7 @@ func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, co
 		return Message{}, err
 	}
 	head, body, _ := strings.Cut(strings.ReplaceAll(out.String(), "\r", ""), "\n")
-	return Message{Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
+	return Message{Kind: n.Kind, Language: in.Code(), Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
 }
 
 // localized is a notice as people read it: in their language, zone and names, each value on one line.
