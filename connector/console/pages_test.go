@@ -110,7 +110,7 @@ func (o testParts) pages(t *testing.T) *Pages {
 	if o.entra != nil {
 		mine, err = own.New(own.Deps{
 			Site: site, Callers: callers, Jobs: o.jobs, SignedIn: tap.NewSignedIn(nil, true, log), Devices: devices, Self: tooMuch{},
-			Notices: notice.NewChoices(&memory{}), Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
+			Notices: notice.NewChoices(&memory{}), Teams: true, Badges: badge.NewRegistry(nil, badge.Keys{}, nil), Logger: log,
 			PINs: pin.New(nil, nil, nil), AskPINs: true,
 		})
 		must(err)

@@ -34,6 +34,8 @@ var personMatrix = map[string]string{
 	"GET /me/pin":                          "person read operate admin",
 	"POST /me/pin":                         "person read operate admin",
 
+	"GET /teams": "", // shows nothing of anybody: TestTeamsTab
+
 	"GET /at":                  "", // say that the link is not complete
 	"GET /at/{$}":              "",
 	"GET /at/{device}":         "person read operate admin",

@@ -22,3 +22,21 @@ func WordsOf(kind string) (w Words, ok bool) {
 	w, ok = words[kind]
 	return w, ok
 }
+
+// descriptions are the kinds in words, as people choose of which they are told. The catalog has them in
+// other languages.
+var descriptions = map[string]string{
+	Aborted:           "A job of mine will not be printed",
+	Kept:              "A job of mine could not be released",
+	Failed:            "A job of mine failed at the printer",
+	HoldEnding:        "A job of mine will be deleted soon",
+	HoldExpired:       "A job of mine was deleted, since nobody released it",
+	BudgetLow:         "Little is left of my print budget",
+	BudgetExhausted:   "My print budget is used up",
+	ReleasedByAnother: "Somebody else released a job of mine",
+	BadgeEnrolled:     "A badge was enrolled for me",
+	PINChanged:        "My PIN was set",
+}
+
+// Description says in English when people are told a kind of notice; it is a text of the catalog.
+func Description(kind string) string { return descriptions[kind] }

@@ -17,20 +17,6 @@ type Notices interface {
 	SetOff(ctx context.Context, person string, off []string) error
 }
 
-// noticeNames are the kinds of notices in words.
-var noticeNames = map[string]string{
-	notice.Aborted:           "A job of mine will not be printed",
-	notice.Kept:              "A job of mine could not be released",
-	notice.Failed:            "A job of mine failed at the printer",
-	notice.HoldEnding:        "A job of mine will be deleted soon",
-	notice.HoldExpired:       "A job of mine was deleted, since nobody released it",
-	notice.BudgetLow:         "Little is left of my print budget",
-	notice.BudgetExhausted:   "My print budget is used up",
-	notice.ReleasedByAnother: "Somebody else released a job of mine",
-	notice.BadgeEnrolled:     "A badge was enrolled for me",
-	notice.PINChanged:        "My PIN was set",
-}
-
 // noticeChoice is one kind of notice on the page.
 type noticeChoice struct {
 	Kind, Name string
@@ -57,7 +43,7 @@ func (p *Pages) showNotices(rw http.ResponseWriter, req *http.Request) {
 	data := noticesPage{Saved: req.URL.Query().Has("saved")}
 	for _, kind := range notice.Kinds {
 		data.Kinds = append(data.Kinds, noticeChoice{
-			kind, who.in.Text(noticeNames[kind]), !slices.Contains(off, kind), notice.Mandatory(kind),
+			kind, who.in.Text(notice.Description(kind)), !slices.Contains(off, kind), notice.Mandatory(kind),
 		})
 	}
 	title := who.in.Text("What you are told by mail")
@@ -83,7 +69,7 @@ func (p *Pages) setNotices(rw http.ResponseWriter, req *http.Request) {
 	http.Redirect(rw, req, noticesPath+"?saved=1", http.StatusSeeOther)
 }
 
-// withNotices adds the page, when people are told by mail.
+// withNotices adds the page, when people are told by mail or in Teams.
 func (p *Pages) withNotices(routes map[string]http.HandlerFunc) {
 	if p.Notices != nil {
 		routes["GET "+noticesPath], routes["POST "+noticesPath] = p.showNotices, p.setNotices

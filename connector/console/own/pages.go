@@ -52,8 +52,10 @@ type Deps struct {
 	Users  directory.Finder
 	// Account is what is left on an account.
 	Account func(ctx context.Context, a quota.Account) (evaluate.AccountStatus, error)
-	// Notices are which ones people want; nil when nobody is told by mail.
+	// Notices are which ones people want; nil when nobody is told by mail or in Teams.
 	Notices Notices
+	// Teams is set when people have the Teams app.
+	Teams bool
 	// Badges enrol the cards of people who sign in; nil where they don't, as without badges.
 	Badges Badges
 	// PINs are nil without badges.
@@ -75,7 +77,7 @@ type Pages struct {
 
 // New adds the pages to the site; it starts nothing.
 func New(d Deps) (*Pages, error) {
-	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge", "mepin"}
+	pages := []string{"me", "mecancel", "meprint", "meprinted", "melend", "menotices", "mebadge", "mepin", "teams"}
 	p := &Pages{
 		Deps: d, searches: cache.Limit{Times: maxSearches, In: searchesIn}, pins: cache.Limit{Times: maxPINs, In: pinsIn},
 		log: d.Logger.Named("admin"),
@@ -119,6 +121,7 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"POST " + lendPath + "/end":            p.endLending,
 	}
 	p.withNotices(routes)
+	p.withTeams(routes)
 	if p.SignedIn.Remote() {
 		routes["GET "+printPath], routes["POST "+printPath] = p.showPrint, p.print
 	}

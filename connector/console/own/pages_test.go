@@ -92,7 +92,7 @@ func ownPages(in view.Words) map[string]view.Page {
 	named.ID, named.DisplayName, named.UserPrincipalName = "§id", "§name", "§user"
 	var kinds []noticeChoice
 	for _, kind := range notice.Kinds {
-		kinds = append(kinds, noticeChoice{kind, in.Text(noticeNames[kind]), true, true})
+		kinds = append(kinds, noticeChoice{kind, in.Text(notice.Description(kind)), true, true})
 	}
 	data := map[string]any{
 		"me": full, "me one": one, "me by badge": badges, "me empty": empty,
@@ -112,6 +112,7 @@ func ownPages(in view.Words) map[string]view.Page {
 		"mebadge":        badgePage{},
 		"mebadge sure":   badgePage{Code: "§code", Place: "§place", Shown: time.Now()},
 		"mebadge enrols": badgePage{Done: true},
+		"teams":          "/me",
 	}
 	pages := map[string]view.Page{}
 	for name, d := range data {

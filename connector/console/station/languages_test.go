@@ -28,7 +28,7 @@ var (
 	markup     = regexp.MustCompile(`<[^>]*>`)
 )
 
-// saidHere are the texts that the pages of a station and notices can say: those of the templates, of the
+// saidHere are the texts that the pages of a station, notices and the Teams app can say: those of the templates, of the
 // code, of messages, reasons and printers.
 func saidHere(t *testing.T) map[string]bool {
 	t.Helper()
@@ -49,6 +49,7 @@ func saidHere(t *testing.T) map[string]bool {
 	signIn, _ := filepath.Glob("../signin/*.go")
 	for _, name := range slices.Concat(code, more, signIn, []string{
 		"../pages.go", "../../catalog/language.go", "../../catalog/reason.go", "../../access/refusal.go",
+		"../../../deploy/teams/package.go",
 	}) {
 		if !strings.HasSuffix(name, "_test.go") {
 			saidInCode(t, name, keys)
@@ -62,6 +63,7 @@ func saidHere(t *testing.T) map[string]bool {
 		keys[own.Text], keys[own.Remedy] = true, true
 	}
 	for _, kind := range notice.Kinds {
+		keys[notice.Description(kind)] = true
 		if own, ok := notice.WordsOf(kind); ok {
 			keys[own.Text], keys[own.Remedy] = true, true
 		}
