@@ -17,6 +17,8 @@ import (
 type Notices struct {
 	// Mail sends them by mail, if it is configured.
 	Mail Mail `yaml:"mail"`
+	// Teams sends them to the activity feed in Microsoft Teams, if it is configured, to who is not reached by mail.
+	Teams Teams `yaml:"teams"`
 	// Webhooks are systems that are told of notices.
 	Webhooks []Webhook `yaml:"webhooks"`
 	// Templates is a folder with texts that take the place of the program's own.
@@ -33,6 +35,15 @@ type Mail struct {
 	// Graph sends by Microsoft Graph instead of SMTP.
 	Graph bool `yaml:"graph"`
 }
+
+// Teams is the channel teams.
+type Teams struct {
+	// AppID is the id of the Teams app in the organisation's catalog.
+	AppID string `yaml:"app_id"`
+}
+
+// Configured reports whether notices are sent to Teams.
+func (t Teams) Configured() bool { return t.AppID != "" }
 
 // Webhook is a system that is told of notices.
 type Webhook struct {
@@ -62,14 +73,16 @@ const maxBudgetLow = 50
 // notices checks how people are told.
 func (k *checker) notices() {
 	n := k.c.Notices
-	switch {
-	case k.doc.Has("notices.mail"):
+	mail, teams := k.doc.Has("notices.mail"), k.doc.Has("notices.teams")
+	if mail {
 		k.mail("notices.mail", n.Mail)
-	case k.doc.Has("notices") && len(n.Webhooks) == 0:
-		k.add("notices.mail",
-			"write notices.mail with from and smtp or graph, or notices.webhooks, as in config.example.yaml, or leave notices "+
-				"out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	}
+	if teams {
+		k.teams("notices.teams", n.Teams)
+	}
+	k.refuse(k.doc.Has("notices") && !mail && !teams && len(n.Webhooks) == 0, "notices.mail",
+		"write notices.mail with from and smtp or graph, notices.teams, or notices.webhooks, as in config.example.yaml, or leave "+
+			"notices out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	k.webhooks(n.Webhooks)
 	if k.doc.Has("notices.budget_low") && (n.BudgetLow < 1 || n.BudgetLow > maxBudgetLow) {
 		k.add("notices.budget_low", fmt.Sprintf("write 1 to %d, as 10 for a tenth", maxBudgetLow), "notices.budget_low is out of range")
@@ -135,4 +148,14 @@ func (k *checker) smtpUser(at string, s mail.SMTP) {
 	default:
 		k.secret(at+".password_file", s.PasswordFile)
 	}
+}
+
+func (k *checker) teams(at string, t Teams) {
+	const write = "write the id that Teams has given the app: in the Teams admin center under Manage apps, App ID"
+	if k.need(at+".app_id", t.AppID, write) {
+		_, guid := graph.CanonicalGUID(t.AppID)
+		k.refuse(!guid, at+".app_id", write+", as 0d820ecd-def2-4297-adad-78056cde7c78", "%s.app_id is not a GUID", at)
+	}
+	k.refuse(!k.c.SignIn.Configured(), at, "configure sign_in: a notice in Teams opens the person's own page",
+		"%s needs sign_in", at)
 }

@@ -12,6 +12,7 @@ import (
 	"pullprint/connector/notice"
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
+	"pullprint/connector/notify/teams"
 	"pullprint/connector/notify/webhook"
 	"pullprint/connector/printer"
 )
@@ -29,12 +30,13 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 		texts.Link = strings.TrimSuffix(at, "/") + "/me"
 	}
 	d.texts = texts
-	var channels []notify.Channel
-	switch sender, err := MailSender(cfg, d.graph); {
-	case err != nil:
+	senders, err := Senders(d.o.Config, d.graph)
+	if err != nil {
 		return nil, err
-	case sender != nil:
-		channels = append(channels, sender)
+	}
+	var channels []notify.Channel
+	for _, s := range senders {
+		channels = append(channels, s)
 	}
 	hooks, err := WebhookSenders(d.o.Config)
 	if err != nil {
@@ -50,14 +52,40 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 	}), nil
 }
 
-// Mailer is a channel that tells what was answered.
-type Mailer interface {
+// Sender is a channel to people that tells what was answered.
+type Sender interface {
 	notify.Channel
 	Deliver(ctx context.Context, m notify.Message) (answer string, err error)
 }
 
+// Graph sends messages to people; *graph.Client is one.
+type Graph interface {
+	mail.Graph
+	teams.Graph
+}
+
+// Senders are the channels to people that are configured, in the order in which they are tried: mail, then
+// Teams, which fewer people look at and phones may not show.
+func Senders(cfg *config.Config, g Graph) (list []Sender, err error) {
+	sender, err := MailSender(cfg.Notices, g)
+	if err != nil {
+		return nil, err
+	}
+	if sender != nil {
+		list = append(list, sender)
+	}
+	if cfg.Notices.Teams.Configured() {
+		sender, err := teams.New(cfg.Notices.Teams.AppID, cfg.SignIn.PublicURL, g)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, sender)
+	}
+	return list, nil
+}
+
 // MailSender sends notices by mail, by SMTP or Microsoft Graph; nil when neither is configured.
-func MailSender(cfg config.Notices, g mail.Graph) (Mailer, error) {
+func MailSender(cfg config.Notices, g mail.Graph) (Sender, error) {
 	switch {
 	case cfg.Mail.Graph:
 		return mail.NewGraph(cfg.Mail.From, g)

@@ -65,14 +65,14 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	var phones *at.Pages
 	if parts.signIn != nil {
 		var notices own.Notices
-		if cfg.Notices.Mail.Configured() {
+		if cfg.Notices.Mail.Configured() || cfg.Notices.Teams.Configured() {
 			notices = notice.NewChoices(d.bus.State())
 		}
 		deps := own.Deps{
 			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
 			Self: api, Search: d.graph, Users: parts.users,
 			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, AskPINs: d.pinAt() != "",
-			Devices: cfg.Devices, Notices: notices, Logger: log,
+			Devices: cfg.Devices, Notices: notices, Teams: cfg.Notices.Teams.Configured(), Logger: log,
 		}
 		if d.enrolAt() != "" {
 			deps.Badges = parts.badges

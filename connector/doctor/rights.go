@@ -119,6 +119,10 @@ func (ds *diagnostics) rights(ctx context.Context, c *graph.Client) {
 	if ds.Config.Notices.Mail.Graph {
 		used["Mail.Send"] = true // it is not missing without: Exchange may grant it for the one mailbox
 	}
+	if ds.Config.Notices.Teams.Configured() {
+		used[activityRight] = true // people may consent instead
+		used[catalogRights[0]], used[catalogRights[1]] = true, true
+	}
 	var extra []string
 	for _, r := range roles {
 		if !used[r] && !slices.Contains(wanted, r) {

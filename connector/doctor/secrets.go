@@ -70,7 +70,9 @@ func secretsIn(content []byte) []string {
 
 // namesOf are the names that a configuration gives, whatever words they are.
 func namesOf(cfg *config.Config) []string {
-	names := []string{cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User, cfg.Notices.Mail.From, cfg.Notices.Mail.SMTP.User}
+	names := []string{
+		cfg.Auth.ClientID, cfg.TenantID, cfg.SelfTest.User, cfg.Notices.Mail.From, cfg.Notices.Mail.SMTP.User, cfg.Notices.Teams.AppID,
+	}
 	if host, _, err := net.SplitHostPort(cfg.Notices.Mail.SMTP.Address); err == nil && net.ParseIP(host) == nil {
 		names = append(names, host)
 	}

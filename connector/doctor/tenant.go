@@ -37,6 +37,7 @@ func (ds *diagnostics) tenant(ctx context.Context) {
 	}
 	ds.say("sign-in", OK, how, "")
 	ds.rights(ctx, c)
+	ds.teams(ctx, c)
 	definition := ds.definition(ctx, c)
 	if definition != "" {
 		ds.subscription(ctx, c, definition)
