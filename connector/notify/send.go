@@ -193,7 +193,7 @@ func (p *delivery) end(ctx context.Context, a *attempt) error {
 	case resultSent:
 		p.log.Info("notice sent", w.fields(by.Channel)...)
 	case resultNoAddress:
-		p.log.Info("notice not sent: the person has no address", w.fields(by.Channel)...)
+		p.log.Info("notice not sent: the person has no address", append(w.fields(by.Channel), zap.String("cause", by.Why))...)
 	case resultOptedOut:
 		p.log.Debug("notice not sent: the person does not want this kind", w.fields(by.Channel)...)
 	}
