@@ -91,6 +91,7 @@ func TestPrices(t *testing.T) {
 		{"prices: {page: 2}", policy.Job{Pages: 7, Color: true}, "14"},
 		{"prices: {page: 1, color: 5}", policy.Job{Pages: 7, Color: true}, "35"},
 		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", policy.Job{Pages: 7, Duplex: true}, "5.8"},
+		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", policy.Job{Pages: 7, Duplex: true, OneSided: true}, "7"},
 		{"prices: {page: 1, color: 5, duplex_discount: 0.2}", policy.Job{Pages: 1, Color: true, Duplex: true}, "5"},
 		{
 			"prices: {page: 0.05, color: 0.333333, duplex_discount: 0.25, currency: EUR}",

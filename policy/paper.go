@@ -45,7 +45,7 @@ func (j *Job) Paper() (Paper, error) {
 	copies := int64(max(j.Copies, 1))
 	sides := (j.selected() + up - 1) / up
 	sheets, paired := sides, int64(0)
-	if j.Duplex {
+	if j.Duplex && !j.OneSided {
 		sheets, paired = (sides+1)/2, sides/2*2
 	}
 	return Paper{Sides: sides * copies, Sheets: sheets * copies, Paired: paired * copies}, nil

@@ -50,6 +50,8 @@ type Job struct {
 	Color bool
 	// Duplex is true for both two-sided modes.
 	Duplex bool
+	// OneSided is true when the printer prints on one side only, whatever the settings say.
+	OneSided bool
 	// Pages is how many pages its documents have, counted or estimated. It is
 	// nothing when Document is in Missing.
 	Pages int

@@ -154,13 +154,15 @@ type Input struct {
 	Mode   string `json:"mode"`
 	Copies int    `json:"copies,omitempty"`
 	// CopiesUnsaid is true when the job did not say it: Copies is what its printer makes then.
-	CopiesUnsaid bool      `json:"copies_unsaid,omitempty"`
-	Color        bool      `json:"color,omitempty"`
-	Duplex       bool      `json:"duplex,omitempty"`
-	MediaSize    string    `json:"media_size,omitempty"`
-	ContentType  string    `json:"content_type,omitempty"`
-	Size         int64     `json:"size,omitempty"`
-	Created      time.Time `json:"created,omitzero"`
+	CopiesUnsaid bool `json:"copies_unsaid,omitempty"`
+	Color        bool `json:"color,omitempty"`
+	Duplex       bool `json:"duplex,omitempty"`
+	// OneSided is true when its printer prints on one side only.
+	OneSided    bool      `json:"one_sided,omitempty"`
+	MediaSize   string    `json:"media_size,omitempty"`
+	ContentType string    `json:"content_type,omitempty"`
+	Size        int64     `json:"size,omitempty"`
+	Created     time.Time `json:"created,omitzero"`
 	// Groups are those of the owner; nil when nothing looked at them.
 	Groups []string `json:"groups,omitzero"`
 	// GroupsAge is how old the groups were, in seconds, when the directory did not

@@ -8,51 +8,71 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/cache"
+	"pullprint/connector/printer"
 	"pullprint/policy"
 )
 
-// copiesTTL is how long a printer's default number of copies is cached: administrators rarely
-// change it.
+// copiesTTL is how long it is cached how many copies a printer makes and whether it prints on both
+// sides: administrators rarely change either.
 const copiesTTL = 15 * time.Minute
 
-// copiesWithin is how long a printer's default is waited for, and maxPrinters for how many
+// copiesWithin is how long a printer is waited for, and maxPrinters for how many
 // printers it is kept.
 const (
 	copiesWithin = 8 * time.Second
 	maxPrinters  = 10_000
 )
 
-// defaultCopies caches the default number of copies of printers.
+// defaults are what a printer makes of a job.
+type defaults struct {
+	copies   int // of one that does not say
+	oneSided bool
+}
+
+// defaultCopies caches the defaults of printers.
 type defaultCopies struct {
 	graph  Graph
-	flight cache.Flight[int]
-	known  *cache.TTL[int] // by printer id
+	flight cache.Flight[defaults]
+	known  *cache.TTL[defaults] // by printer id
 }
 
 func newDefaultCopies(g Graph) *defaultCopies {
-	return &defaultCopies{graph: g, known: cache.NewTTL[int](copiesTTL, maxPrinters)}
+	return &defaultCopies{graph: g, known: cache.NewTTL[defaults](copiesTTL, maxPrinters)}
 }
 
-// of is how many copies a printer makes of a job that does not say. When Graph does not
-// answer, it is what Graph said before.
-func (d *defaultCopies) of(ctx context.Context, printer string) (int, error) {
-	old, fresh := d.known.Get(printer)
+// of is what a printer makes of a job. When Graph does not answer, it is what Graph said before.
+func (d *defaultCopies) of(ctx context.Context, id string) (defaults, error) {
+	old, fresh := d.known.Get(id)
 	if fresh {
 		return old, nil
 	}
-	n, _, err := d.flight.Do(ctx, printer, copiesWithin, func(ctx context.Context) (int, error) {
-		a, err := d.graph.Attributes(ctx, printer)
+	now, _, err := d.flight.Do(ctx, id, copiesWithin, func(ctx context.Context) (defaults, error) {
+		a, err := d.graph.Attributes(ctx, id)
 		if err != nil {
-			return 0, fmt.Errorf("read how many copies a printer makes: %w", err)
+			return defaults{}, fmt.Errorf("read how many copies a printer makes: %w", err)
 		}
-		n := max(a.Defaults.Copies, 1)
-		d.known.Put(printer, n)
-		return n, nil
+		now := defaults{max(a.Defaults.Copies, 1), printer.OneSided(a.Capabilities)}
+		d.known.Put(id, now)
+		return now, nil
 	})
-	if err != nil && old > 0 {
+	if err != nil && old.copies > 0 {
 		return old, nil
 	}
-	return n, err
+	return now, err
+}
+
+// readSides finds out whether a job that prints where it was sent prints on one side only. When that
+// is not known, it prints as it says. Where a held job prints is known at its release.
+func (e *Evaluator) readSides(ctx context.Context, needs policy.Needs, eval *Evaluation) {
+	if !needs.Pages || eval.Point != policy.Arrival || eval.Queue.Mode != printer.ModeDirect {
+		return
+	}
+	of, err := e.copies.of(ctx, eval.job.Ref.Printer)
+	if err != nil {
+		e.log.Warn("sides of a printer not read", zap.String("job", eval.job.Ref.Job),
+			zap.String("printer", eval.job.Ref.Printer), zap.Error(err))
+	}
+	eval.Job.OneSided = of.oneSided
 }
 
 // ReadCopies finds out how many copies a job has that does not say: as many as the printer
@@ -62,16 +82,16 @@ func (e *Evaluator) ReadCopies(ctx context.Context, needs policy.Needs, eval *Ev
 	if !eval.Unsaid {
 		return
 	}
-	for _, printer := range eval.Printers {
-		n, err := e.copies.of(ctx, printer)
+	for _, id := range eval.Printers {
+		of, err := e.copies.of(ctx, id)
 		if err != nil {
 			e.log.Warn("default copies of a printer not read", zap.String("job", eval.job.Ref.Job),
-				zap.String("printer", printer), zap.Error(err))
+				zap.String("printer", id), zap.Error(err))
 			if needs.Pages {
 				eval.Missing = append(eval.Missing, policy.Document)
 			}
 			return
 		}
-		eval.Job.Copies = max(eval.Job.Copies, n)
+		eval.Job.Copies = max(eval.Job.Copies, of.copies)
 	}
 }

@@ -51,7 +51,7 @@ func input(eval *Evaluation) decision.Input {
 	j := &eval.Job
 	in := decision.Input{
 		Mode: eval.Queue.Mode, Copies: j.Copies, CopiesUnsaid: eval.job.Configuration.Copies == 0,
-		Color: j.Color, Duplex: j.Duplex, MediaSize: j.MediaSize,
+		Color: j.Color, Duplex: j.Duplex, OneSided: j.OneSided, MediaSize: j.MediaSize,
 		ContentType: j.ContentType, Size: j.Size, Created: j.Created, Groups: eval.User.Groups,
 		GroupsAge: int64(eval.groupsAge / time.Second),
 		Language:  eval.User.Language, Pages: eval.Pages, PagesPerSheet: j.PagesPerSheet,

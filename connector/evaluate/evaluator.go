@@ -181,6 +181,7 @@ func (e *Evaluator) Evaluate(
 	}
 	e.readGroups(ctx, needs, eval)
 	e.ReadCopies(ctx, needs, eval)
+	e.readSides(ctx, needs, eval)
 	e.readPages(ctx, p, needs, eval)
 	if err := ctx.Err(); err != nil {
 		return live, nil, err

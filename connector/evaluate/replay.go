@@ -23,7 +23,7 @@ func RequestOf(p *policy.Policy, d *decision.Decision) policy.Request {
 		Queue: policy.Queue{Name: d.Queue, Mode: in.Mode},
 		User:  policy.User{ID: d.Owner, Groups: in.Groups, Language: in.Language},
 		Job: policy.Job{
-			Copies: in.Copies, Color: in.Color, Duplex: in.Duplex, PagesPerSheet: in.PagesPerSheet,
+			Copies: in.Copies, Color: in.Color, Duplex: in.Duplex, OneSided: in.OneSided, PagesPerSheet: in.PagesPerSheet,
 			MediaSize: in.MediaSize, ContentType: in.ContentType, Size: in.Size, Created: in.Created,
 		},
 	}

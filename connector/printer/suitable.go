@@ -41,6 +41,11 @@ func Set(job graph.Configuration, set policy.Settings) graph.Configuration {
 	return job
 }
 
+// OneSided reports whether a printer says that it prints on one side only.
+func OneSided(can graph.Capabilities) bool {
+	return len(can.DuplexModes) > 0 && !slices.ContainsFunc(can.DuplexModes, func(m string) bool { return m != "oneSided" })
+}
+
 // prints reports whether a printer may print in colour.
 func prints(can graph.Capabilities) bool {
 	if can.Color != nil && *can.Color {

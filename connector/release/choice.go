@@ -42,6 +42,7 @@ func (r *Releaser) Choices(
 	}
 	rec, p := &jobs[i], r.policy()
 	req := r.evaluator.Question(ctx, p, rec, r.at(device), time.Now())
+	req.Job.OneSided = r.oneSided(ctx, device)
 	of := quoted(p, Quote{Record: *rec}, p.Decide(req))
 	of.Printed = printed(&req.Job, rec)
 	list := []Choice{choice(p, req, rec, policy.Settings{})}
@@ -67,6 +68,7 @@ func choice(p *policy.Policy, req policy.Request, rec *job.Record, set policy.Se
 	sent := printed(&req.Job, rec)
 	eff.Apply(&req.Job)
 	d, now := p.Decide(req), printed(&req.Job, rec)
+	now.OneSided = sent.OneSided // what is chosen is offered only where it changes something
 	if now.Copies == sent.Copies {
 		set.Copies = 0
 	}

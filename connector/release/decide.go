@@ -77,6 +77,7 @@ func (r *Releaser) evaluate(
 			o.Set.Copies = 0 // fewer than were sent is a variant, more is another job
 		}
 	}
+	eval.Job.OneSided = printer.OneSided(at.can)
 	eval.Set = chosen(o, rec)
 	eval.Set.Apply(&eval.Job)
 	eval.Unsaid = eval.Unsaid && eval.Set.Copies == 0

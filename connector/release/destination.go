@@ -96,7 +96,9 @@ func (r *Releaser) readPrinter(ctx context.Context, dev printer.Device) (now dev
 		return deviceState{}, "", err
 	}
 	why, unavailable := dev.Unavailable(p, r.clock.AtGraph())
-	return deviceState{!unavailable, why, p.Capabilities}, why, nil
+	now = deviceState{!unavailable, why, p.Capabilities}
+	r.states.Put(dev.PrinterID, now)
+	return now, why, nil
 }
 
 // others names the other devices that could release a job of the queue right now, as "a, b or
@@ -147,9 +149,16 @@ func (r *Releaser) cachedState(ctx context.Context, dev printer.Device) (deviceS
 		return now, nil
 	}
 	now, _, err := r.readPrinter(ctx, dev)
-	if err != nil {
-		return deviceState{}, err
+	return now, err
+}
+
+// oneSided reports whether a device prints on one side only; when that is not known in time it counts
+// as one that prints on both.
+func (r *Releaser) oneSided(ctx context.Context, device string) bool {
+	dev, ok := r.devices[device]
+	if !ok {
+		return false
 	}
-	r.states.Put(dev.PrinterID, now)
-	return now, nil
+	now, _ := r.cachedState(ctx, dev) // none has no capabilities
+	return printer.OneSided(now.can)
 }

@@ -40,6 +40,8 @@ type Quote struct {
 type Printed struct {
 	Copies        int
 	Color, Duplex bool
+	// OneSided is true when it was to be printed on both sides, and the device prints on one only.
+	OneSided bool
 	// Sheets is zero when it is not known how many pages there are.
 	Sheets int64
 	// Estimated is true when the pages were not counted but estimated.
@@ -66,13 +68,14 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	if err != nil {
 		return nil, nil, err
 	}
-	p, now := r.policy(), time.Now()
+	p, now, oneSided := r.policy(), time.Now(), len(jobs) > 0 && r.oneSided(ctx, device)
 	quotes := make([]Quote, len(jobs))
 	var all []BalanceText
 	seen := map[string][]quota.Balance{}
 	taken := spending{}
 	for i := range jobs {
 		req := r.evaluator.Question(ctx, p, &jobs[i], r.at(device), now)
+		req.Job.OneSided = oneSided
 		d := p.Decide(req)
 		if jobs[i].Owner != graph.Canonical(owner) {
 			d = policy.ForAnother(d)
@@ -99,7 +102,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 
 // printed is how a job would be printed whose record is rec.
 func printed(j *policy.Job, rec *job.Record) Printed {
-	out := Printed{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex}
+	out := Printed{Copies: max(j.Copies, 1), Color: j.Color, Duplex: j.Duplex && !j.OneSided, OneSided: j.Duplex && j.OneSided}
 	if rec.Pages == nil || rec.Pages.Count == 0 {
 		return out
 	}
@@ -175,6 +178,7 @@ func (r *Releaser) Quote(ctx context.Context, rec *job.Record, device string) (Q
 		return q, nil
 	}
 	req := r.evaluator.Question(ctx, p, rec, r.at(device), time.Now())
+	req.Job.OneSided = r.oneSided(ctx, device)
 	list := make([]BalanceText, len(req.Budget.Balances))
 	for i, b := range req.Budget.Balances {
 		list[i] = balanceText(p, rec.Owner, b)

@@ -132,6 +132,9 @@ func (w Words) Facts(p release.Printed) string {
 	if p.Duplex {
 		list = append(list, w.Text("both sides"))
 	}
+	if p.OneSided {
+		list = append(list, w.Text("one side: this printer can't print on both"))
+	}
 	if p.Copies > 1 {
 		list = append(list, w.Text("%d copies", p.Copies))
 	}
