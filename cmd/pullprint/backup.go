@@ -164,7 +164,8 @@ that is not empty is replaced with --replace alone; an embedded one is kept besi
 
 After the next start, jobs that were released or deleted since the backup are recognised
 when they are touched: nothing is printed twice. What people spent since the backup is not
-known any more: put it right by "pullprint quota adjust".`,
+known any more: put it right by "pullprint quota adjust". Badges that were revoked and links
+of devices that were renewed since are valid again: revoke and renew them once more.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := openNamed("the backup", args[0])
