@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-smtp"
+
+	"pullprint/trigger/graph/graphtest"
 )
 
 // mailbox is a mail server that keeps what it is sent, or refuses the recipient.
@@ -127,6 +129,32 @@ func TestNoticesTestByGraph(t *testing.T) {
 		t.Errorf("%q, %v, %+v", out, err, got)
 	}
 	if out, _ := n.does("doctor"); !strings.Contains(out, "is sent by Microsoft Graph") || len(n.sim.Messages()) != 1 {
+		t.Errorf("doctor says %q", out)
+	}
+}
+
+// A message in Teams is tried with the app's own sign-in, and what Graph means is told; doctor says that only
+// that proves it.
+func TestNoticesTestInTeams(t *testing.T) {
+	n := newTenant(t)
+	app := n.sim.AddTeamsApp(graphtest.TeamsApp{ClientID: registerID, Activities: []string{"jobAborted"}, Consent: true})
+	if err := os.WriteFile(filepath.Join(filepath.Dir(n.config), "token"), []byte("token-of-the-administrator"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.edit("nats:", "admin: {listen: '127.0.0.1:0', token_file: token}\nsign_in: {public_url: 'http://127.0.0.1:8080'}\n"+
+		"notices: {teams: {app_id: "+app.ID+"}}\nnats:")
+	_, err := n.does("notices", "test", "student@contoso.com")
+	if err == nil || !strings.Contains(err.Error(), "403") || !strings.Contains(err.Error(), "has not installed the Teams app") {
+		t.Errorf("without the app: %v", err)
+	}
+	n.sim.InstallTeamsApp(app.ID, n.plain)
+	out, err := n.does("notices", "test", "student@contoso.com")
+	if got := n.sim.Messages(); err != nil || !strings.Contains(out, "Sent by teams. It was answered: 204") || len(got) != 1 ||
+		got[0].To != "student@contoso.com" || got[0].Subject != "Test of notices about print jobs" {
+		t.Errorf("%q, %v, %+v", out, err, got)
+	}
+	if out, _ := n.does("doctor"); !strings.Contains(out, "teams") || !strings.Contains(out, "consents to TeamsActivity.Send.User") ||
+		len(n.sim.Messages()) != 1 {
 		t.Errorf("doctor says %q", out)
 	}
 }
