@@ -114,6 +114,17 @@
 {{- if and .Values.ingress.enabled .Values.tls.webhook.existingSecret -}}
   {{- $wrong = append $wrong "ingress.enabled and tls.webhook.existingSecret: the ingress speaks plain http to the pod; leave one of them out" -}}
 {{- end -}}
+{{- if .Values.pagesIngress.enabled -}}
+  {{- if not (dig "sign_in" "public_url" "" $c) -}}
+    {{- $wrong = append $wrong "pagesIngress.enabled without config.sign_in.public_url: write the https address at which browsers reach the pages" -}}
+  {{- end -}}
+  {{- if .Values.tls.admin.existingSecret -}}
+    {{- $wrong = append $wrong "pagesIngress.enabled and tls.admin.existingSecret: the ingress speaks plain http to the pod; leave one of them out" -}}
+  {{- end -}}
+  {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.admin.from) -}}
+    {{- $wrong = append $wrong "pagesIngress.enabled and networkPolicy.admin.from: it lets nobody in; name your ingress controller there" -}}
+  {{- end -}}
+{{- end -}}
 {{- if $wrong -}}
   {{- fail (printf "\n  - %s\n" (join "\n  - " $wrong)) -}}
 {{- end -}}
