@@ -36,8 +36,8 @@ var sections = []string{
 }
 
 // notSettings are keys in these sections that name a file or a host; the path or the address may be a secret
-// itself, as that of a webhook.
-var notSettings = regexp.MustCompile(`(?:^|_)(?:file|dir|key|secret|password|token|url|smtp|templates)$`)
+// itself, as that of a webhook. What an entry of a list is called stands in its key.
+var notSettings = regexp.MustCompile(`^(?:id|name)$|(?:^|_)(?:file|dir|key|secret|password|token|url|smtp|templates)$`)
 
 // zeros are the parts of a duration that say nothing, as those of 24h0m0s.
 var zeros = regexp.MustCompile(`([hm])0[ms](?:0s)?$`)

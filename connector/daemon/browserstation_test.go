@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,14 @@ import (
 )
 
 // axeFile is axe-core, which is not in the repository: npm pack axe-core has it.
-var axeFile = flag.String("axe", "", "axe.min.js of axe-core, with which TestBrowserStationPages looks at each page")
+var axeFile = flag.String("axe", "", "axe.min.js of axe-core, with which browser tests look at each page")
 
 // The controls that are too small, by the 44 CSS pixels of WCAG 2.2, 2.5.5; what is cut off at the
 // side; and what axe finds.
 const (
-	tooSmall = `[...document.querySelectorAll("main button, main a, main input:not([type=hidden])")].map((e) => [e, e.getBoundingClientRect()])
+	tooSmall = `[...document.querySelectorAll("main button, main a, main input:not([type=hidden])")].map((e) => e.closest(".pick") ?? e).map((e) => [e, e.getBoundingClientRect()])
 		.filter(([, r]) => r.width > 0 && (r.height < 44 || r.width < 44)).map(([e, r]) => e.outerHTML.slice(0, 90) + " " + r.width + "x" + r.height)`
-	cutOff = `[...document.querySelectorAll("main *")].filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 &&
+	cutOff = `[...document.querySelectorAll("main *")].filter((e) => !e.matches("[type=search]") && (!e.matches(".scroll") || innerWidth < 640) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 &&
 		getComputedStyle(e).display !== "inline").map((e) => e.outerHTML.slice(0, 90)).concat(
 		document.documentElement.scrollWidth > innerWidth ? ["the page"] : [])`
 	serious = `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] }).then((r) => r.violations
@@ -36,7 +37,10 @@ const (
 
 // looksGood fails the test for what is too small or cut off, also with text of twice the size,
 // and leaves pictures.
-func (b *browser) looksGood(name string) {
+func (b *browser) looksGood(name string) { b.t.Helper(); b.fits(name, 390, 1024) }
+
+// fits is looksGood for a page that fingers touch at those widths alone.
+func (b *browser) fits(name string, touched ...int64) {
 	b.t.Helper()
 	b.picture(name)
 	finds := func(what, js string, more ...chromedp.EvaluateOption) {
@@ -49,7 +53,9 @@ func (b *browser) looksGood(name string) {
 	}
 	for _, width := range []int64{390, 1024} {
 		b.do("a screen", chromedp.EmulateViewport(width, 600))
-		finds("too small", tooSmall)
+		if slices.Contains(touched, width) {
+			finds("too small", tooSmall)
+		}
 		b.do("large text", chromedp.Evaluate(`document.documentElement.style.fontSize = "200%"`, nil))
 		finds("cut off with large text", cutOff)
 		b.do("text", chromedp.Evaluate(`document.documentElement.style.fontSize = ""`, nil))
