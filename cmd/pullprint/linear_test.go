@@ -24,8 +24,9 @@ const (
 	// historySpan is how long one account and one record are in use: what is unknown of one says
 	// nothing of the next, and their histories can be checked one by one.
 	historySpan = 3 * time.Second
-	// historyEvery is between two operations of a client on each.
-	historyEvery = 60 * time.Millisecond
+	// historyEvery is between two operations of a client on each: a third of what daemons write is enough
+	// to find two orders that exclude each other, and leaves the servers to them.
+	historyEvery = 150 * time.Millisecond
 	// historyCheck is for how long an order is looked for.
 	historyCheck = 20 * time.Second
 )
