@@ -35,7 +35,8 @@ func (ds *diagnostics) teams(ctx context.Context, c *graph.Client) {
 		who = "people who have the Teams app are told"
 	}
 	if !slices.ContainsFunc(catalogRights, func(right string) bool { return slices.Contains(roles, right) }) {
-		ds.say("teams", OK, fmt.Sprintf("%s; whether it is in the catalog can't be seen without %s; %s", who, catalogRights[0], onlySending), "")
+		ds.say("teams", OK,
+			fmt.Sprintf("%s; whether it is in the catalog can't be seen without %s; %s", who, catalogRights[0], onlySending), "")
 		return
 	}
 	id := ds.Config.Notices.Teams.AppID

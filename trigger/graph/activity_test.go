@@ -29,7 +29,8 @@ func TestSendActivity(t *testing.T) {
 		Parameters: map[string]string{"subject": "Not printed"}, Chain: 1<<53 - 1,
 	}
 	for status = range map[int]bool{204: true, 202: true} {
-		if err := c.SendActivity(t.Context(), user, a); err != nil || path != "POST /v1.0/users/"+user+"/teamwork/sendActivityNotification" {
+		err := c.SendActivity(t.Context(), user, a)
+		if err != nil || path != "POST /v1.0/users/"+user+"/teamwork/sendActivityNotification" {
 			t.Errorf("%d: %s: %v", status, path, err)
 		}
 	}

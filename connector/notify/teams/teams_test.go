@@ -90,7 +90,8 @@ func TestSend(t *testing.T) {
 		for i, label := range []string{"Ihre Druckaufträge", "Your print jobs"} {
 			u, err := url.Parse(got[i].Link)
 			if err != nil || u.Host != "teams.microsoft.com" || u.Path != "/l/entity/"+o.app.ID+"/jobs" ||
-				u.Query().Get("webUrl") != "https://print.contoso.com/me" || u.Query().Get("label") != label || strings.Contains(got[i].Link, "+") {
+				u.Query().Get("webUrl") != "https://print.contoso.com/me" || u.Query().Get("label") != label ||
+				strings.Contains(got[i].Link, "+") {
 				t.Errorf("%s, %v", got[i].Link, err)
 			}
 		}
@@ -194,7 +195,8 @@ func TestRights(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			m := o.message()
-			if m.Owner = o.sim.AddUser(graphtest.User{UPN: "new@contoso.com"}).ID; !errors.Is(o.sender.Send(t.Context(), m), notify.ErrNoAddress) {
+			m.Owner = o.sim.AddUser(graphtest.User{UPN: "new@contoso.com"}).ID
+			if err := o.sender.Send(t.Context(), m); !errors.Is(err, notify.ErrNoAddress) {
 				t.Errorf("%s: sent to who has not the app", name)
 			}
 		}
