@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"pullprint/trigger/graph/graphtest"
 	"pullprint/trigger/listen"
@@ -27,7 +29,7 @@ const (
 )
 
 type simulatorOptions struct {
-	listen           string
+	listen, smtp     string
 	allowRemote      bool
 	hosts            []string
 	calm, verbose    bool
@@ -61,6 +63,7 @@ notifications, as Graph does on a bad day. The same seed gives the same bad day.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:9440", "`ADDR` to listen on")
+	f.StringVar(&o.smtp, "smtp", "", "`ADDR` of a mail server, whose messages the page shows; none when not given")
 	f.BoolVar(&o.allowRemote, "allow-remote", false,
 		"allow an address that other machines can reach; there is no authentication on the page")
 	f.StringSliceVar(&o.hosts, "host", nil,
@@ -98,19 +101,38 @@ func runSimulator(ctx context.Context, o simulatorOptions) error {
 		handler = (&callPrinter{out: o.out}).wrap(handler)
 	}
 	o.printAddresses(sim, addr)
-	return serveUntilDone(ctx, ln, handler)
+	if o.smtp == "" {
+		return serveUntilDone(ctx, ln, handler)
+	}
+	mail, err := lc.Listen(ctx, "tcp", o.smtp)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for mail: %w; choose another address with --smtp", err), ln.Close())
+	}
+	fmt.Fprintf(o.out, "Mail is taken with notices: {mail: {from: printing@contoso.com, smtp: {address: %q, tls: none}}}\n",
+		mail.Addr().String())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return sim.ServeMail(ctx, mail) })
+	g.Go(func() error { return serveUntilDone(ctx, ln, handler) })
+	return g.Wait()
 }
 
 // check refuses an address that other machines can reach, unless it was asked for.
 func (o simulatorOptions) check() error {
-	host, _, err := net.SplitHostPort(o.listen)
+	if err := o.checkAddress("--listen", o.listen, "127.0.0.1:9440"); err != nil || o.smtp == "" {
+		return err
+	}
+	return o.checkAddress("--smtp", o.smtp, "127.0.0.1:9425")
+}
+
+func (o simulatorOptions) checkAddress(flag, addr, example string) error {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:9440", o.listen)
+		return fmt.Errorf("%s %q: want host:port, such as %s", flag, addr, example)
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !o.allowRemote {
-		return fmt.Errorf("--listen %q can be reached from other machines, and anyone who reaches the simulator is its "+
-			"administrator: listen on 127.0.0.1, or add --allow-remote", o.listen)
+		return fmt.Errorf("%s %q can be reached from other machines, and anyone who reaches the simulator is its "+
+			"administrator: listen on 127.0.0.1, or add --allow-remote", flag, addr)
 	}
 	return nil
 }

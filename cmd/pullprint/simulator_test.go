@@ -25,7 +25,10 @@ func TestSimulatorStaysOnLoopback(t *testing.T) {
 			t.Errorf("--listen %s: %v", listen, err)
 		}
 	}
-	if err := (simulatorOptions{listen: "0.0.0.0:0", allowRemote: true}).check(); err != nil {
+	if err := (simulatorOptions{listen: "127.0.0.1:0", smtp: "0.0.0.0:0"}).check(); err == nil {
+		t.Error("other machines reach the mail server")
+	}
+	if err := (simulatorOptions{listen: "0.0.0.0:0", smtp: "0.0.0.0:0", allowRemote: true}).check(); err != nil {
 		t.Error(err)
 	}
 }

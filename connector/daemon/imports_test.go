@@ -100,7 +100,7 @@ var restrictions = []restriction{
 
 // testOnly are imported by tests and by the helpers of tests alone.
 var testOnly = []string{
-	"testing", "net/http/httptest", "github.com/emersion/go-smtp",
+	"testing", "net/http/httptest",
 	"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/hanwen/go-fuse",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine", modulePath + "/connector/bus/bustest",
 	modulePath + "/policy/quota/quotatest", modulePath + "/trigger/racetest", fuzztestPath,
