@@ -54,6 +54,7 @@ var printed = map[string][]any{
 	"jobsDelegate":         {delegation.Delegation{}, []delegation.Delegation{}},
 	"privacyExport":        {privacy.Person{}},
 	"privacyErase":         {privacy.Erased{}},
+	"pinVerb":              {apiclient.PINState{}},
 	"sessionsEnd":          {apiclient.SessionsEnded{}},
 	"devicesFailures":      {[]apiclient.PrinterFailures{}},
 	"devicesList":          {[]apiclient.DeviceEntry{}},

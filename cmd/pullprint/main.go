@@ -154,7 +154,7 @@ See it work, with no account and no network:  pullprint demo`,
 	root.PersistentFlags().String("config", "/etc/pullprint/config.yaml", "configuration `FILE`")
 	verbs(root,
 		runCommand(), demoCommand(), simulatorCommand(), checkCommand(), policyCommand(), pagesCommand(),
-		jobsCommand(), badgeCommand(), devicesCommand(), quotaCommand(), noticesCommand(), registerCommand(),
+		jobsCommand(), badgeCommand(), pinCommand(), devicesCommand(), quotaCommand(), noticesCommand(), registerCommand(),
 		doctorCommand(),
 		healthCommand(), supportCommand(), backupCommand(), restoreCommand(), migrateCommand(),
 		acceptLossCommand(), privacyCommand(), sessionsCommand(), versionCommand(), manCommand(),

@@ -31,6 +31,7 @@ import (
 	"pullprint/connector/sweep"
 	"pullprint/connector/tap"
 	"pullprint/policy/badge"
+	"pullprint/policy/pin"
 )
 
 // The bounds of a request.
@@ -55,6 +56,7 @@ type Deps struct {
 	// Readers knows when readers were last heard of; nil tells nothing of it.
 	Readers     *tap.Readers
 	Badges      *badge.Registry
+	PINs        *pin.PINs // nil without badges
 	Delegations *delegation.Store
 	People      *privacy.People
 	// Users finds people by user name; nil without access to Entra.
@@ -168,6 +170,9 @@ func routes() []route {
 			limit: maxImport, do: (*API).importBadges,
 		},
 		changes("POST", "/v1/badges/codes", forOperate, "code", (*API).issueCode),
+		reads("/v1/pins/{user}", forRead, (*API).showPIN),
+		changes("POST", "/v1/pins/{user}/unlock", forOperate, "unlock-pin", (*API).unlockPIN),
+		changes("DELETE", "/v1/pins/{user}", forOperate, "reset-pin", (*API).resetPIN),
 		reads("/v1/quotas/{account}", forRead, (*API).showQuota),
 		changes("PUT", "/v1/quotas/{account}", forAdmin, "set-quota", (*API).putQuota),
 		changes("POST", "/v1/quotas/{account}/adjust", forAdmin, "adjust-quota", (*API).adjustQuota),

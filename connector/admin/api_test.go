@@ -96,6 +96,9 @@ var matrix = map[string]string{
 	"POST /v1/people/{user}/export":         "admin",
 	"POST /v1/people/{user}/erase":          "admin",
 	"POST /v1/people/{user}/end-sessions":   "admin",
+	"GET /v1/pins/{user}":                   "read operate admin",
+	"POST /v1/pins/{user}/unlock":           "operate admin",
+	"DELETE /v1/pins/{user}":                "operate admin",
 }
 
 func TestAuthorization(t *testing.T) {
@@ -223,6 +226,9 @@ var samples = map[string][]any{
 	"GET /v1/people/{user}":                 {full[apiclient.PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
 	"POST /v1/people/{user}/end-sessions":   {full[apiclient.SessionsEnded]()},
+	"GET /v1/pins/{user}":                   {full[apiclient.PINState]()},
+	"POST /v1/pins/{user}/unlock":           {full[apiclient.PINState]()},
+	"DELETE /v1/pins/{user}":                {full[apiclient.PINState]()},
 	"POST /v1/taps":                         {release.Outcome{}, full[release.Outcome]()},
 	"GET /v1/jobs":                          {full[apiclient.JobList]()},
 	"GET /v1/jobs/{printer}/{job}":          {full[apiclient.JobDetail]()},
@@ -277,6 +283,8 @@ var bodies = map[string]any{
 	"DELETE /v1/delegations":                full[apiclient.DelegationBody](),
 	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
 	"POST /v1/people/{user}/end-sessions":   full[apiclient.EndSessionsBody](),
+	"POST /v1/pins/{user}/unlock":           full[apiclient.PINBody](),
+	"DELETE /v1/pins/{user}":                full[apiclient.PINBody](),
 	"POST /v1/devices/{device}/link":        full[apiclient.RenewLinkBody](),
 }
 

@@ -109,6 +109,17 @@ var operations = map[string]operation{
 		summary: "Make a one-time code for enrolling a badge at a station.",
 		body:    apiclient.CodeBody{}, required: []string{"owner"}, answer: apiclient.CodeIssued{},
 	},
+	"GET /v1/pins/{user}": {
+		summary: "Whether a person has a PIN, since when, and whether it is locked.", answer: apiclient.PINState{},
+	},
+	"POST /v1/pins/{user}/unlock": {
+		summary: "Forget the wrong tries at a person's PIN. The note is in the audit.",
+		body:    apiclient.PINBody{}, answer: apiclient.PINState{},
+	},
+	"DELETE /v1/pins/{user}": {
+		summary: "Remove a person's PIN, and end the visits that were begun with it. The note is in the audit.",
+		body:    apiclient.PINBody{}, answer: apiclient.PINState{},
+	},
 	"GET /v1/delegations": {
 		summary: "Who may release whose jobs now.", answer: apiclient.DelegationList{},
 		query: []object{

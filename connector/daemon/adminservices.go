@@ -80,7 +80,7 @@ func (d *daemon) openAdminServices(ctx context.Context, jobs *job.Store) error {
 	phones := phone.New(d.bus.State(), registry, cfg.SignIn.PublicURL, cfg.Devices)
 	d.services.api = admin.NewAPI(admin.Deps{
 		Jobs: jobs, Index: d.index, Evaluator: d.jobs.Evaluator, TellUsage: d.jobs.Sweeper.TellUsage,
-		Releaser: releaser, Taps: taps, Readers: readers, Badges: registry,
+		Releaser: releaser, Taps: taps, Readers: readers, Badges: registry, PINs: d.pins,
 		Delegations: releaser.Delegations(), People: d.people(), Users: users, Visits: visits,
 		Audit: d.bus, Ledger: d.ledger, History: d.bus, Forget: d.services.recent.Forget, Backup: d.bus.Backup,
 		Tokens: tokens, Sessions: sessions, Phones: phones, Health: d.health, Queues: cfg.Queues, Devices: cfg.Devices,

@@ -34,6 +34,8 @@ var changing = []struct{ method, path, route, body string }{
 	{"DELETE", "/v1/delegations", "", `{"owner":"` + teacherID + `","to":"` + studentID + `"}`},
 	{"POST", "/v1/people/" + teacherID + "/export", "/v1/people/{user}/export", ``},
 	{"POST", "/v1/people/" + teacherID + "/end-sessions", "/v1/people/{user}/end-sessions", `{"note":"phone stolen"}`},
+	{"POST", "/v1/pins/" + teacherID + "/unlock", "/v1/pins/{user}/unlock", `{"note":"x"}`},
+	{"DELETE", "/v1/pins/" + teacherID, "/v1/pins/{user}", `{"note":"x"}`},
 	{"POST", "/v1/people/" + teacherID + "/erase", "/v1/people/{user}/erase", `{}`},
 	{"POST", "/v1/devices/hq-2-west/link", "/v1/devices/{device}/link", `{"note":"x"}`},
 	{"POST", "/v1/backup", "", ``},
