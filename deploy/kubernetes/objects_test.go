@@ -278,7 +278,7 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// The ingress lets /graph/ in and nothing else; a ServiceMonitor finds the service of the
+// The ingress of the webhook lets /graph/ in and nothing else, and that of the pages stands at another service; a ServiceMonitor finds the service of the
 // metrics and no other.
 func TestIngressAndServiceMonitor(t *testing.T) {
 	ingresses, monitors := 0, 0
@@ -291,8 +291,10 @@ func TestIngressAndServiceMonitor(t *testing.T) {
 					for _, p := range rule.HTTP.Paths {
 						s := p.Backend.Service
 						svc := decoded[corev1.Service](t, r.find(t, "Service", s.Name))
-						if rule.Host == "" || !strings.HasSuffix(p.Path, "/graph/") || *p.PathType != networkingv1.PathTypePrefix ||
-							s.Port.Name != "webhook" || svc.Spec.Ports[0].Name != "webhook" {
+						webhook := strings.HasSuffix(p.Path, "/graph/") && s.Port.Name == "webhook"
+						pages := p.Path == "/" && s.Port.Name == "admin" && rule.Host == "printing.example.com"
+						if rule.Host == "" || !webhook && !pages || *p.PathType != networkingv1.PathTypePrefix ||
+							svc.Spec.Ports[0].Name != s.Port.Name {
 							t.Errorf("%s: %s opens %s%s to %s", r.name, o, rule.Host, p.Path, s.Name)
 						}
 					}
@@ -321,7 +323,7 @@ func TestIngressAndServiceMonitor(t *testing.T) {
 			}
 		}
 	}
-	if ingresses < 4 || monitors < 3 {
+	if ingresses < 5 || monitors < 3 {
 		t.Errorf("%d ingresses, %d monitors", ingresses, monitors)
 	}
 }
@@ -360,7 +362,7 @@ func TestNetworkPolicy(t *testing.T) {
 			in = append(in, rule.Ports[0].Port.String())
 		}
 		if !slices.Contains(in, "webhook") || !slices.Contains(in, "metrics") || slices.Contains(in, "admin") != strings.Contains(r.name,
-			" full-") {
+			"full-") {
 			t.Errorf("%s: lets in %v", r.name, in)
 		}
 		if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) {

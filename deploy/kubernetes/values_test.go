@@ -60,6 +60,10 @@ func TestBadValues(t *testing.T) {
 		{single, "config.metrics.web_config_file=x", []string{
 			"config.metrics.web_config_file: probes show no password and no certificate; leave it out",
 		}},
+		{single, "pagesIngress.enabled=true,tls.admin.existingSecret=x", []string{
+			"pagesIngress.enabled without config.sign_in.public_url", "pagesIngress.enabled and tls.admin.existingSecret",
+			"pagesIngress.enabled and networkPolicy.admin.from: it lets nobody in",
+		}},
 		{cluster, "replicas=1,config.administrator.sign_in_file=/x", []string{
 			"replicas is less than 2", "config.administrator needs a folder that is kept",
 		}},
