@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/decision"
 	"pullprint/connector/evaluate"
+	"pullprint/connector/job"
 	"pullprint/connector/terminal"
 	"pullprint/policy"
 )
@@ -70,9 +73,13 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*d
 	if err != nil {
 		return nil, err
 	}
-	var newest *decision.Decision
-	err = client.Decisions(cmd.Context(), detail.Job.Seen.Add(-admin.TraceMargin), func(d *decision.Decision) {
-		if d.Ref == ref && evaluate.ByPolicy(d) {
+	return newestByPolicy(cmd.Context(), client, &detail.Job)
+}
+
+// newestByPolicy is the newest decision about a job that a policy made.
+func newestByPolicy(ctx context.Context, c *apiclient.Client, rec *job.Record) (newest *decision.Decision, err error) {
+	err = c.Decisions(ctx, rec.Seen.Add(-admin.TraceMargin), func(d *decision.Decision) {
+		if d.Ref == rec.Ref && evaluate.ByPolicy(d) {
 			newest = d
 		}
 	})

@@ -37,12 +37,8 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List jobs, newest first; held ones unless --state says otherwise", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dead {
-				if err := without(cmd.Flags(), "--dead", "owner", "queue", "state", "limit"); err != nil {
-					return err
-				}
-			} else if cmd.Flags().Changed("since") {
-				return usageError{errors.New("--since is for --dead: add it, or leave --since out")}
+			if err := deadFlags(cmd, dead); err != nil {
+				return err
 			}
 			if err := personFlag("owner", &owner); err != nil {
 				return err
@@ -72,6 +68,17 @@ func jobsList(f *apiFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&dead, "dead", false, "list tasks that were given up, and why, instead")
 	durationVar(cmd.Flags(), &since, "since", 24*time.Hour, "with --dead: how far back")
 	return cmd
+}
+
+// deadFlags refuses flags that say nothing with --dead, or without it.
+func deadFlags(cmd *cobra.Command, dead bool) error {
+	if dead {
+		return without(cmd.Flags(), "--dead", "owner", "queue", "state", "limit")
+	}
+	if cmd.Flags().Changed("since") {
+		return usageError{errors.New("--since is for --dead: add it, or leave --since out")}
+	}
+	return nil
 }
 
 func printJobs(w io.Writer, list []apiclient.JobEntry, state string) error {

@@ -39,17 +39,7 @@ certain is unknown, and the line says why.
 With --settings it also tells colour, sides and sheets of a job with these
 settings; what they leave out is left to the printer and counts as the most that
 it may be. With --policy it tells the cost, before any rule sets something.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			switch given := cmd.Flags().Changed("pages"); {
-			case given && len(args) > 0:
-				return usageError{errors.New("--pages stands for a document: leave out either it or the files")}
-			case !given && len(args) == 0:
-				return usageError{fmt.Errorf("FILE is missing; see: %s --help", cmd.CommandPath())}
-			case given && (c.pages < 1 || c.pages > maxPagesAsked):
-				return usageError{fmt.Errorf("--pages is out of range: write 1 to %d", maxPagesAsked)}
-			}
-			return nil
-		},
+		Args: c.check,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			job, p, err := c.read(cmd)
 			if err != nil {
@@ -64,6 +54,19 @@ it may be. With --policy it tells the cost, before any rule sets something.`,
 	cmd.Flags().StringVar(&c.policyFile, "policy", "", "policy `FILE` whose prices count")
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// check checks --pages and the files, of which one has to be there.
+func (c *counting) check(cmd *cobra.Command, args []string) error {
+	switch given := cmd.Flags().Changed("pages"); {
+	case given && len(args) > 0:
+		return usageError{errors.New("--pages stands for a document: leave out either it or the files")}
+	case !given && len(args) == 0:
+		return usageError{fmt.Errorf("FILE is missing; see: %s --help", cmd.CommandPath())}
+	case given && (c.pages < 1 || c.pages > maxPagesAsked):
+		return usageError{fmt.Errorf("--pages is out of range: write 1 to %d", maxPagesAsked)}
+	}
+	return nil
 }
 
 // maxPagesAsked is the longest document that the daemon believes in.

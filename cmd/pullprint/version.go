@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -20,37 +21,39 @@ func versionCommand() *cobra.Command {
 			if asJSON && asBOM {
 				return usageError{errors.New("--json and --sbom exclude each other; see: pullprint version --help")}
 			}
-			b := daemon.ReadBuild()
-			out := cmd.OutOrStdout()
+			b, out := daemon.ReadBuild(), cmd.OutOrStdout()
 			info, known := debug.ReadBuildInfo()
-			if asBOM {
-				if !known {
-					return errors.New("the program does not know what it was built from: build it with `go build`, in module mode")
-				}
+			switch {
+			case asBOM && !known:
+				return errors.New("the program does not know what it was built from: build it with `go build`, in module mode")
+			case asBOM:
 				return writeBOM(out, b, info)
-			}
-			if asJSON {
+			case asJSON:
 				return printJSON(out, b)
+			case !known:
+				info = &debug.BuildInfo{}
 			}
-			t := newTable(out)
-			t.row("pullprint", b.Version)
-			t.row("module", b.Module)
-			t.row("revision", b.Revision)
-			t.row("committed", b.Time)
-			t.row("modified", b.Modified)
-			t.row("go", b.Go+" "+runtime.GOOS+"/"+runtime.GOARCH)
-			if known {
-				for _, d := range info.Deps {
-					switch d.Path {
-					case "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "cel.dev/cel-go":
-						t.row("with", d.Path+" "+d.Version)
-					}
-				}
-			}
-			return t.Flush()
+			return printVersion(out, b, info.Deps)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asBOM, "sbom", false, "print every module that is in the program, as CycloneDX 1.6 JSON")
 	return cmd
+}
+
+func printVersion(w io.Writer, b daemon.Build, deps []*debug.Module) error {
+	t := newTable(w)
+	t.row("pullprint", b.Version)
+	t.row("module", b.Module)
+	t.row("revision", b.Revision)
+	t.row("committed", b.Time)
+	t.row("modified", b.Modified)
+	t.row("go", b.Go+" "+runtime.GOOS+"/"+runtime.GOARCH)
+	for _, d := range deps {
+		switch d.Path {
+		case "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "cel.dev/cel-go":
+			t.row("with", d.Path+" "+d.Version)
+		}
+	}
+	return t.Flush()
 }

@@ -81,10 +81,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	data.Jobs = jobs
-	count := p.Held()
-	for _, queue := range p.Queues {
-		data.Queues = append(data.Queues, queueLine{queue.Name, queue.Mode, count[queue.Name]})
-	}
+	data.Queues = p.queueLines()
 	data.Decisions = p.Recent.Newest()
 	data.Decisions = data.Decisions[:min(len(data.Decisions), consoleRows)]
 	data.Devices = p.deviceLines(req.Context())
@@ -113,6 +110,14 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 	data.Watch = "/?" + q.Encode()
 	shown.Data = data
 	p.Site.Show(rw, http.StatusOK, "console", shown)
+}
+
+func (p *Pages) queueLines() (list []queueLine) {
+	count := p.Held()
+	for _, queue := range p.Queues {
+		list = append(list, queueLine{queue.Name, queue.Mode, count[queue.Name]})
+	}
+	return list
 }
 
 // filtered are the jobs that the console lists: none when the filter is wrong, with the reason.

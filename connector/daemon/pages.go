@@ -64,21 +64,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	var mine *own.Pages
 	var phones *at.Pages
 	if parts.signIn != nil {
-		var notices own.Notices
-		if cfg.Notices.Mail.Configured() || cfg.Notices.Teams.Configured() {
-			notices = notice.NewChoices(d.bus.State())
-		}
-		deps := own.Deps{
-			Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
-			Self: api, Search: d.graph, Users: parts.users,
-			SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, AskPINs: d.pinAt() != "",
-			Devices: cfg.Devices, Notices: notices, Teams: cfg.Notices.Teams.Configured(), Logger: log,
-		}
-		if d.enrolAt() != "" {
-			deps.Badges = parts.badges
-		}
-		mine, err = own.New(deps)
-		if err != nil {
+		if mine, err = d.openOwnPages(site, callers, parts); err != nil {
 			return nil, err
 		}
 		if phones, err = d.openPhonePages(site, callers, parts.phones, api); err != nil {
@@ -97,6 +83,24 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 		Swept: d.jobs.Sweeper.LastSuccess, Queues: cfg.Queues, Devices: cfg.Devices,
 		DeviceEntries: api.DeviceEntries, Logger: log,
 	})
+}
+
+// openOwnPages makes the pages of a person who is signed in.
+func (d *daemon) openOwnPages(site *view.Site, callers *signin.Pages, parts pageParts) (*own.Pages, error) {
+	cfg, log, api, releaser := d.o.Config, d.o.Logger, d.services.api, d.jobs.Releaser
+	deps := own.Deps{
+		Site: site, Callers: callers, Jobs: api, Releaser: releaser, Account: d.jobs.Evaluator.AccountStatus,
+		Self: api, Search: d.graph, Users: parts.users,
+		SignedIn: tap.NewSignedIn(releaser, cfg.Release.Remote, log), PINs: parts.pins, AskPINs: d.pinAt() != "",
+		Devices: cfg.Devices, Teams: cfg.Notices.Teams.Configured(), Logger: log,
+	}
+	if cfg.Notices.Mail.Configured() || cfg.Notices.Teams.Configured() {
+		deps.Notices = notice.NewChoices(d.bus.State())
+	}
+	if d.enrolAt() != "" {
+		deps.Badges = parts.badges
+	}
+	return own.New(deps)
 }
 
 // settings are those that the console shows.

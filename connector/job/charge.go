@@ -11,23 +11,24 @@ import (
 // Recharged is the charge of a release of a job that was charged before. What was paid for
 // at arrival stays paid, even if nobody has to pay now.
 func Recharged(before, now *Charge) *Charge {
-	if before != nil {
-		earlier := *before
-		if earlier.AtArrival && earlier.Before != nil {
-			earlier = *earlier.Before // what was reserved at arrival, not what a try made of it
+	if before == nil {
+		return now
+	}
+	earlier := *before
+	if earlier.AtArrival && earlier.Before != nil {
+		earlier = *earlier.Before // what was reserved at arrival, not what a try made of it
+	}
+	earlier.Before = nil
+	before = &earlier
+	if now == nil {
+		if before.AtArrival {
+			return before
 		}
-		earlier.Before = nil
-		before = &earlier
+		return nil
 	}
-	switch {
-	case now == nil && before != nil && before.AtArrival:
-		return before
-	case now != nil && before != nil:
-		c := *now
-		c.AtArrival, c.Before = before.AtArrival, before
-		return &c
-	}
-	return now
+	c := *now
+	c.AtArrival, c.Before = before.AtArrival, before
+	return &c
 }
 
 // CoversMore reports whether a try costs less than what the same accounts reserved for the

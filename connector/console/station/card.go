@@ -32,32 +32,18 @@ func (p *Pages) readCard(rw http.ResponseWriter, req *http.Request, nothing func
 	}
 	number, one := shownBadge(req)
 	ctx := context.WithoutCancel(req.Context())
-	goesOn, ambiguous := one && number == "", false
-	if one && number != "" {
+	empty, goesOn, ambiguous := one && number == "", false, false
+	if one && !empty {
 		var err error
 		if goesOn, ambiguous, err = p.Taps.IsTailOfTyped(ctx, device, number); err != nil {
 			p.failAt(rw, device, err)
 			return
 		}
 	}
-	if goesOn && !ambiguous {
-		if used := req.PostFormValue("visit"); used != "" && (p.claimAgain(rw, req, device, used) || p.pinAgain(rw, req, device, used)) {
-			return
-		}
-		owner, ticket, err := p.goOn(ctx, device, req.PostFormValue("visit"))
-		switch {
-		case errors.Is(err, tap.ErrBadgeInvalid):
-			p.idle(rw, http.StatusOK, device, unknownBadge)
-			return
-		case err != nil:
-			p.failAt(rw, device, err)
-			return
-		case ticket != "":
-			p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
-			return
-		}
+	if (empty || goesOn && !ambiguous) && p.continued(rw, req, device) {
+		return
 	}
-	if one && number == "" {
+	if empty {
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
@@ -84,6 +70,27 @@ func (p *Pages) readCard(rw http.ResponseWriter, req *http.Request, nothing func
 	default:
 		p.begin(ctx, rw, s, who, card)
 	}
+}
+
+// continued goes on with the visit that a form names, if it is still that of its device: nobody else has shown a
+// card. When it returns true, it has answered.
+func (p *Pages) continued(rw http.ResponseWriter, req *http.Request, device string) bool {
+	used := req.PostFormValue("visit")
+	if used != "" && (p.claimAgain(rw, req, device, used) || p.pinAgain(rw, req, device, used)) {
+		return true
+	}
+	owner, ticket, err := p.goOn(context.WithoutCancel(req.Context()), device, used)
+	switch {
+	case errors.Is(err, tap.ErrBadgeInvalid):
+		p.idle(rw, http.StatusOK, device, unknownBadge)
+	case err != nil:
+		p.failAt(rw, device, err)
+	case ticket != "":
+		p.visit(rw, req, stationPage{Device: device, Ticket: ticket}, owner)
+	default:
+		return false
+	}
+	return true
 }
 
 // identified finds whose badge was shown, and lists the jobs of that person. When it
