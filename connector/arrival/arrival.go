@@ -92,12 +92,16 @@ func (h *Handler) unknownJob(ctx context.Context, d store.Delivery, ev trigger.E
 	return h.effects.FinishIfEnded(ctx, d.Stored, known.Key, "graph does not know the job")
 }
 
+// maxDecisions is how often a delivery decides about its job when others store the record first. It is
+// less than store.MaxConflicts, as each decision may read of Graph and takes of the time that the
+// delivery has: as many as there are replicas at most, and then the job waits for the next delivery.
+const maxDecisions = 8
+
 // decideArrival takes a job from its record, if there is one, to a stored decision. known
-// says that there may be one. After a concurrent update it reads again, up to
-// store.MaxConflicts times.
+// says that there may be one. After a concurrent update it decides again, up to maxDecisions times.
 func (h *Handler) decideArrival(ctx context.Context, d store.Delivery, ev trigger.Event, f jobState, known bool) (err error) {
 	key := job.Key(f.job.CreatedBy.ID, f.job.Ref)
-	for range store.MaxConflicts {
+	for range maxDecisions {
 		at := f
 		if known {
 			if at.rec, at.rev, err = h.jobs.Get(ctx, key); err != nil {
