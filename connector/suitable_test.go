@@ -99,6 +99,13 @@ func TestDeviceUnsuitable(t *testing.T) {
 			id, d := w.print(graphtest.JobSpec{Printer: pullID, Color: true})
 			l := w.live("", withPolicy(t, src))
 			l.worker.Handle(l.ctx, d)
+			quotes, _, err := l.release.Quotes(l.ctx, studentID, order().Device)
+			if err != nil || len(quotes) != 1 {
+				t.Fatal(err, len(quotes))
+			}
+			if q := quotes[0]; q.Stays != (c.remedy != "") || !strings.HasPrefix(q.Reason.Remedy, c.remedy) {
+				t.Errorf("before: stays %t, %+v", q.Stays, q.Reason)
+			}
 			out, err := l.release.Release(l.ctx, order())
 			if err != nil {
 				t.Fatal(err)

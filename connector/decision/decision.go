@@ -158,8 +158,12 @@ type Input struct {
 	Color        bool `json:"color,omitempty"`
 	Duplex       bool `json:"duplex,omitempty"`
 	// OneSided is true when its printer prints on one side only.
-	OneSided    bool      `json:"one_sided,omitempty"`
-	MediaSize   string    `json:"media_size,omitempty"`
+	OneSided  bool   `json:"one_sided,omitempty"`
+	MediaSize string `json:"media_size,omitempty"`
+	// ColorMode and Finishings are what its printer has to do besides, in the words of Graph; no rule sees
+	// them.
+	ColorMode   string    `json:"color_mode,omitempty"`
+	Finishings  []string  `json:"finishings,omitempty"`
 	ContentType string    `json:"content_type,omitempty"`
 	Size        int64     `json:"size,omitempty"`
 	Created     time.Time `json:"created,omitzero"`

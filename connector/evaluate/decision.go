@@ -7,6 +7,7 @@ import (
 	"pullprint/connector/decision"
 	"pullprint/policy"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 // Decision is the audit record of what was decided on a question.
@@ -56,6 +57,7 @@ func input(eval *Evaluation) decision.Input {
 		GroupsAge: int64(eval.groupsAge / time.Second),
 		Language:  eval.User.Language, Pages: eval.Pages, PagesPerSheet: j.PagesPerSheet,
 	}
+	in.ColorMode, in.Finishings = words(eval.job.Configuration)
 	for _, r := range j.Ranges {
 		in.Ranges = append(in.Ranges, decision.Range(r))
 	}
@@ -66,6 +68,25 @@ func input(eval *Evaluation) decision.Input {
 		in.Balances = append(in.Balances, account(b))
 	}
 	return in
+}
+
+// What is stored of the words of a job's configuration: more finishings, and longer words, than Graph has.
+const (
+	maxFinishings = 16
+	maxWord       = 40
+)
+
+// words are the mode of the colours and the finishings of a job; what is too long or too many is left out.
+func words(c graph.Configuration) (color string, finishings []string) {
+	if len(c.ColorMode) <= maxWord {
+		color = c.ColorMode
+	}
+	for _, f := range c.Finishings[:min(len(c.Finishings), maxFinishings)] {
+		if f != "none" && len(f) <= maxWord {
+			finishings = append(finishings, f)
+		}
+	}
+	return color, finishings
 }
 
 func account(b quota.Balance) decision.Account {

@@ -15,9 +15,7 @@ func (e *Evaluator) Question(
 ) policy.Request {
 	d := rec.Audit()
 	d.Queue = e.queues.NameOf(rec)
-	if rec.Sent != nil {
-		d.Input = *rec.Sent
-	}
+	d.Input = rec.Input()
 	d.At, d.Point, d.Device = now, string(policy.Release), dev.ID
 	d.Input.Mode = printer.ModePull
 	if rec.Pages != nil {

@@ -266,6 +266,14 @@ func (r *Record) OnceAt(rev uint64) uint64 {
 	return rev
 }
 
+// Input is what the policy saw of the job as it was sent.
+func (r *Record) Input() decision.Input {
+	if r.Sent != nil {
+		return *r.Sent
+	}
+	return r.Decision.Input
+}
+
 // Audit is the newest decision, complete as it goes into the audit stream.
 func (r *Record) Audit() decision.Decision {
 	d := r.Decision

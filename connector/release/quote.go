@@ -15,8 +15,11 @@ import (
 	"pullprint/trigger/graph"
 )
 
+// quoteWithin bounds what quotes read of printers: a person waits for the page that shows them.
+const quoteWithin = time.Second
+
 // Quote is what a waiting job would cost at a device, and whether it would be released, as
-// far as that is known without a call to Graph.
+// far as that is known of the job without a call to Graph, and of the device from its printer lately.
 type Quote struct {
 	job.Record
 	// Cost is zero when nobody pays; Price says it in words, and is empty then.
@@ -68,7 +71,10 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	if err != nil {
 		return nil, nil, err
 	}
-	p, now, oneSided := r.policy(), time.Now(), len(jobs) > 0 && r.oneSided(ctx, device)
+	soon, cancel := context.WithTimeout(ctx, quoteWithin)
+	defer cancel()
+	p, now, oneSided := r.policy(), time.Now(), len(jobs) > 0 && r.oneSided(soon, device)
+	fits := r.fitting(soon, device, len(jobs))
 	quotes := make([]Quote, len(jobs))
 	var all []BalanceText
 	seen := map[string][]quota.Balance{}
@@ -76,7 +82,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 	for i := range jobs {
 		req := r.evaluator.Question(ctx, p, &jobs[i], r.at(device), now)
 		req.Job.OneSided = oneSided
-		d := p.Decide(req)
+		d := fits(&jobs[i], p.Decide(req))
 		if jobs[i].Owner != graph.Canonical(owner) {
 			d = policy.ForAnother(d)
 		}
@@ -86,7 +92,7 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		}
 		quotes[i].Printed, quotes[i].Short = printed(&req.Job, &jobs[i]), short(p, jobs[i].Owner, req.Budget.Balances, d)
 		if jobs[i].Owner == graph.Canonical(owner) {
-			quotes[i].Stays = !taken.fits(p, req, &jobs[i])
+			quotes[i].Stays = d.Reason == reasons.DeviceUnsuitable || !taken.fits(p, req, &jobs[i])
 		}
 		for _, b := range req.Budget.Balances {
 			of := jobs[i].Owner
@@ -98,6 +104,28 @@ func (r *Releaser) Quotes(ctx context.Context, owner, device string) ([]Quote, [
 		}
 	}
 	return quotes, all, nil
+}
+
+// fitting is what a release at a device would make of decisions to release jobs, by what its printer has told
+// lately that it can do: those that it can't print stay. Without an answer in time all fit, as a release reads
+// it once more.
+func (r *Releaser) fitting(ctx context.Context, device string, jobs int) func(*job.Record, policy.Decision) policy.Decision {
+	dev, known := r.devices[device]
+	at := &destination{r: r, dev: dev}
+	if known && jobs > 0 {
+		at.can = r.stateLately(ctx, dev).can
+	}
+	return func(rec *job.Record, d policy.Decision) policy.Decision {
+		if d.Verdict != policy.Redirect {
+			return d
+		}
+		sent, set := rec.Input(), d.Set
+		if rec.Set != nil {
+			set = set.Over(policy.Settings(*rec.Set))
+		}
+		j := graph.Configuration{ColorMode: sent.ColorMode, MediaSize: sent.MediaSize, Finishings: sent.Finishings}
+		return r.suitable(ctx, rec, printer.Set(j, set), at, d)
+	}
 }
 
 // printed is how a job would be printed whose record is rec.
