@@ -110,6 +110,7 @@ func (c *checker) check(tb testing.TB, p *page) []string {
 //   - links within the tree lead somewhere, also to headings
 //   - tests that are named exist
 //   - the rows of a table have as many cells as its head
+//   - nothing of a conflict that git could not merge is left
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../.github/*.md")
@@ -131,6 +132,9 @@ func TestDocs(t *testing.T) {
 		if name := filepath.Base(path); !strings.HasPrefix(path, "..") && name != "README.md" &&
 			!strings.Contains(index, "]("+name+")") {
 			t.Errorf("docs/README.md does not list %s", name)
+		}
+		if strings.Contains(textOf(t, path), "\n<<<<<<< ") {
+			t.Errorf("%s has both sides of a conflict", path)
 		}
 		p, err := readPage(filepath.ToSlash(strings.TrimPrefix(path, "../")), path)
 		if err != nil {

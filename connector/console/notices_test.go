@@ -34,14 +34,14 @@ func (m *memory) CompareAndSet(_ context.Context, _ string, value []byte, revisi
 	return m.revision, true, nil
 }
 
-// A person chooses what they are told by mail, but for what proves who they are.
+// A person chooses which notices they get, but for what proves who they are.
 func TestChooseNotices(t *testing.T) {
 	onSite(t, func(t *testing.T, s *site) {
 		v := s.browser()
 		v.signIn(annaID, "/")
 		off := func(page shown) (kinds []string) {
 			t.Helper()
-			v.sees(page, http.StatusOK, "What you are told by mail", "(always)")
+			v.sees(page, http.StatusOK, "Which notices you get", "(always)")
 			for line := range strings.SplitSeq(page.text, "\n") {
 				if _, rest, is := strings.Cut(line, `name="kind" value="`); is && !strings.Contains(line, " checked") {
 					kind, _, _ := strings.Cut(rest, `"`)

@@ -43,7 +43,7 @@ type myPage struct {
 	Past     []myJob
 	// Lent are who may print for the person, Lends for whom the person may print.
 	Lent, Lends []lent
-	// Notices is set when a person can choose what they are told by mail.
+	// Notices is set when a person can choose which notices they get.
 	Notices bool
 	// Canceled is set when a job was just deleted, NowLent and Ended when jobs were lent or are no longer.
 	Canceled, NowLent, Ended bool

@@ -46,7 +46,7 @@ func (p *Pages) showNotices(rw http.ResponseWriter, req *http.Request) {
 			kind, who.in.Text(notice.Description(kind)), !slices.Contains(off, kind), notice.Mandatory(kind),
 		})
 	}
-	title := who.in.Text("What you are told by mail")
+	title := who.in.Text("Which notices you get")
 	p.Site.Show(rw, http.StatusOK, "menotices", p.page(req.Context(), who, title, data))
 }
 
