@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/admin"
 	"pullprint/connector/console/station"
 	"pullprint/connector/console/view"
+	"pullprint/connector/display"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/ledgerexport"
 	"pullprint/connector/printer"
@@ -213,7 +214,7 @@ func (c *Config) fill(doc *strictyaml.Document) {
 	if c.Badges.Normalise == nil {
 		c.Badges.Normalise = slices.Clone(badge.DefaultNormalise)
 	}
-	or(&c.Station.Titles, view.TitlesMasked)
+	or(&c.Station.Titles, display.Masked)
 	if c.Station.Choices == nil && !doc.Has("station.choices") {
 		c.Station.Choices = view.AllChoices()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/catalog"
 	"pullprint/connector/console/view"
+	"pullprint/connector/display"
 )
 
 // maxHelp is the longest text of help and of a place, in characters: two lines of a station.
@@ -17,7 +18,7 @@ const maxHelp = 120
 // station checks what the stations show.
 func (k *checker) station() {
 	s := k.c.Station
-	k.oneOf("station.titles", s.Titles, view.TitlesShown, view.TitlesMasked, view.TitlesHidden)
+	k.oneOf("station.titles", s.Titles, display.Full, display.Masked, display.Hidden)
 	if s.Language != "" {
 		k.oneOf("station.language", s.Language, catalog.Languages()...)
 	}

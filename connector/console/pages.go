@@ -73,7 +73,7 @@ type Deps struct {
 	// Users and Search find people in Entra; nil without access to it.
 	Users  directory.Finder
 	Search view.Search
-	// Titles says whether titles of jobs are hidden, as view.TitlesHidden; otherwise they are shown.
+	// Titles says whether titles of jobs are hidden, as display.Hidden; otherwise they are shown.
 	Titles string
 	// Policy is the one in force.
 	Policy func() *policy.Policy

@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
 	"pullprint/connector/directory"
+	"pullprint/connector/display"
 	"pullprint/connector/evaluate"
 	"pullprint/policy/badge"
 	"pullprint/trigger/graph"
@@ -170,7 +171,7 @@ func (p *Pages) nameOf(ctx context.Context, c access.Caller, data *personPage) {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
 	if u, ok, err := p.Users.User(ctx, data.ID); err == nil && ok {
-		data.UserName = view.Plain(u.UserPrincipalName)
+		data.UserName = display.Plain(u.UserPrincipalName)
 	}
 }
 
@@ -182,15 +183,15 @@ func (p *Pages) jobsOf(ctx context.Context, c access.Caller, f apiclient.JobFilt
 	}
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
-	refs := make([]graph.Ref, len(page.Jobs))
+	jobs := make([]view.Owned, len(page.Jobs))
 	for i := range page.Jobs {
-		refs[i] = page.Jobs[i].Ref
+		jobs[i] = view.Owned{Ref: page.Jobs[i].Ref, Owner: page.Jobs[i].Owner}
 	}
-	how := view.TitlesShown
-	if p.Titles == view.TitlesHidden {
+	how := display.Full
+	if p.Titles == display.Hidden {
 		how = p.Titles
 	}
-	page.Titles = p.Site.Titles(ctx, how, refs)
+	page.Titles = p.Site.Titles(ctx, how, jobs)
 	return page, nil
 }
 

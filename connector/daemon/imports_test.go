@@ -46,7 +46,7 @@ var topImports = map[string][]string{
 // lines above it, and none of its own line. A package stands here by its folder below
 // connector, with what is below that and has no place of its own; "" is connector itself.
 var connectorOrder = [][]string{
-	{"store", "recovery", "terminal", "logthrottle", "health", "clock", "decision", "catalog"},
+	{"store", "recovery", "terminal", "logthrottle", "health", "clock", "decision", "catalog", "display"},
 	{"bus", "cache", "job"},
 	{"delegation", "directory", "inflight", "ledgerexport", "notice", "printer"},
 	{"index"},

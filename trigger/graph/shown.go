@@ -66,10 +66,14 @@ func (c *Client) PeopleNamed(ctx context.Context, text string, n int) (found []N
 // Title reads what a job is called: the name of its first document, as a printJob of v1.0 has
 // none of its own (https://learn.microsoft.com/graph/api/resources/printdocument). It is empty
 // when Graph tells none. It is for a page that its owner looks at, and is not stored; no error
-// contains it.
-func (c *Client) Title(ctx context.Context, ref Ref) (string, error) {
+// contains it. It is empty, too, when the job is not that of its owner, since another has its number by
+// now: Graph does not say that a printer never gives one twice. An empty owner is anybody.
+func (c *Client) Title(ctx context.Context, ref Ref, owner string) (string, error) {
 	var out struct {
 		ID        string `json:"id"`
+		CreatedBy struct {
+			ID string `json:"id"`
+		} `json:"createdBy"`
 		Documents []struct {
 			DisplayName string `json:"displayName"`
 		} `json:"documents"`
@@ -78,7 +82,7 @@ func (c *Client) Title(ctx context.Context, ref Ref) (string, error) {
 	if err := c.do(ctx, cl); err != nil {
 		return "", err
 	}
-	if len(out.Documents) == 0 {
+	if len(out.Documents) == 0 || owner != "" && Canonical(out.CreatedBy.ID) != Canonical(owner) {
 		return "", nil
 	}
 	return out.Documents[0].DisplayName, nil

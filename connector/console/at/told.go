@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/console/view"
+	"pullprint/connector/display"
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
 	"pullprint/connector/recovery"
@@ -38,14 +39,14 @@ func (p *Pages) read(
 ) (t told) {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
-	var own, of []graph.Ref
+	var own, of []view.Owned
 	t.names = map[string]string{}
 	add := func(owner string, ref graph.Ref) {
 		if owner == v.who.Person {
-			own = append(own, ref)
+			own = append(own, view.Owned{Ref: ref, Owner: owner})
 			return
 		}
-		of = append(of, ref)
+		of = append(of, view.Owned{Ref: ref, Owner: owner})
 		t.names[owner] = owner
 	}
 	for i := range quotes {
@@ -55,14 +56,14 @@ func (p *Pages) read(
 		add(recent[i].Owner, recent[i].Ref)
 	}
 	for _, r := range slices.Concat(out.Aborted, out.Kept) {
-		if !slices.Contains(own, r.Ref) && !slices.Contains(of, r.Ref) {
-			of = append(of, r.Ref) // it is not said whose it is
+		if is := func(o view.Owned) bool { return o.Ref == r.Ref }; !slices.ContainsFunc(own, is) && !slices.ContainsFunc(of, is) {
+			of = append(of, view.Owned{Ref: r.Ref}) // it is not said whose it is; it was read just now
 		}
 	}
 	var ownTitles, otherTitles map[graph.Ref]string
 	reads := []func(){
 		func() { t.printer = p.Releaser.Readiness(ctx, v.device.ID) },
-		func() { ownTitles = p.Site.Titles(ctx, view.TitlesShown, own) },
+		func() { ownTitles = p.Site.Titles(ctx, display.Full, own) },
 		func() { otherTitles = p.Site.Titles(ctx, p.OthersTitles, of) },
 		func() { t.states = p.states(ctx, recent) },
 		func() { t.caller = p.Callers.PageFor(ctx, v.who, "").Caller },

@@ -16,6 +16,7 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/delegation"
 	"pullprint/connector/directory"
+	"pullprint/connector/display"
 	"pullprint/connector/job"
 	"pullprint/connector/privacy"
 	"pullprint/connector/recovery"
@@ -92,7 +93,7 @@ func (p *Pages) listLent(ctx context.Context, data *myPage, person string) error
 		l := named[i]
 		l.Name = p.Site.Person(ctx, l.ID).Display
 		if u, ok, err := p.Users.User(ctx, l.ID); err == nil && ok {
-			l.UserName = view.Plain(u.UserPrincipalName)
+			l.UserName = display.Plain(u.UserPrincipalName)
 		}
 	})
 	return nil

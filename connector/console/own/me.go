@@ -14,6 +14,7 @@ import (
 	"pullprint/connector/console/signin"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
+	"pullprint/connector/display"
 	"pullprint/connector/evaluate"
 	"pullprint/connector/job"
 	"pullprint/connector/job/paper"
@@ -22,7 +23,6 @@ import (
 	"pullprint/connector/tap"
 	"pullprint/policy/pin"
 	"pullprint/policy/quota"
-	"pullprint/trigger/graph"
 )
 
 // The lists of a person's own page: more jobs than fit some screens of a phone, and a day's worth of
@@ -206,13 +206,13 @@ func (p *Pages) placeOf(rec *job.Record) string {
 
 // title names jobs by their titles, in full: their owner looks at them.
 func (p *Pages) title(ctx context.Context, lists ...[]myJob) {
-	var refs []graph.Ref
+	var jobs []view.Owned
 	for _, list := range lists {
 		for i := range list {
-			refs = append(refs, list[i].Ref)
+			jobs = append(jobs, view.Owned{Ref: list[i].Ref, Owner: list[i].Owner})
 		}
 	}
-	titles := p.Site.Titles(ctx, view.TitlesShown, refs)
+	titles := p.Site.Titles(ctx, display.Full, jobs)
 	for _, list := range lists {
 		for i := range list {
 			list[i].Title = titles[list[i].Ref]

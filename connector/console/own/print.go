@@ -9,6 +9,7 @@ import (
 
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
+	"pullprint/connector/display"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
 	"pullprint/connector/tap"
@@ -142,14 +143,14 @@ func (p *Pages) print(rw http.ResponseWriter, req *http.Request) {
 // printed is what became of jobs, by their titles.
 func (p *Pages) printed(ctx context.Context, device string, out release.Outcome) (data printedPage) {
 	refused := slices.Concat(out.Kept, out.Aborted)
-	var refs []graph.Ref
+	var jobs []view.Owned
 	for i := range out.Released {
-		refs = append(refs, out.Released[i].Ref)
+		jobs = append(jobs, view.Owned{Ref: out.Released[i].Ref, Owner: out.Owner})
 	}
 	for i := range refused {
-		refs = append(refs, refused[i].Ref)
+		jobs = append(jobs, view.Owned{Ref: refused[i].Ref, Owner: out.Owner})
 	}
-	titles := p.Site.Titles(ctx, view.TitlesShown, refs)
+	titles := p.Site.Titles(ctx, display.Full, jobs)
 	name := func(ref graph.Ref, queue string) string {
 		if title := titles[ref]; title != "" {
 			return title

@@ -6,6 +6,7 @@ import (
 
 	"pullprint/connector/access"
 	"pullprint/connector/console/view"
+	"pullprint/connector/display"
 )
 
 // Reader is who is signed in at the console; otherwise the form is shown.
@@ -81,7 +82,7 @@ func (p *Pages) callerName(ctx context.Context, c access.Caller) string {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
 	if u, ok, err := p.Users.User(ctx, c.Person); err == nil && ok && u.UserPrincipalName != "" {
-		return view.Plain(u.UserPrincipalName)
+		return display.Plain(u.UserPrincipalName)
 	}
 	return c.Name
 }

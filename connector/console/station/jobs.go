@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"pullprint/connector/console/view"
+	"pullprint/connector/display"
 	"pullprint/connector/recovery"
 	"pullprint/connector/release"
 	"pullprint/policy"
@@ -134,17 +135,17 @@ func (p *Pages) list(ctx context.Context, s *stationPage, owner string) error {
 func (p *Pages) describe(ctx context.Context, s *stationPage, owner string) {
 	ctx, cancel := context.WithTimeout(ctx, view.Within)
 	defer cancel()
-	var refs []graph.Ref
+	var jobs []view.Owned
 	for i := range s.Jobs {
-		refs = append(refs, s.Jobs[i].Ref)
+		jobs = append(jobs, view.Owned{Ref: s.Jobs[i].Ref, Owner: s.Jobs[i].Owner})
 	}
 	for _, o := range s.Others {
 		for i := range o.Jobs {
-			refs = append(refs, o.Jobs[i].Ref)
+			jobs = append(jobs, view.Owned{Ref: o.Jobs[i].Ref, Owner: o.Jobs[i].Owner})
 		}
 	}
 	reads := []func(){
-		func() { s.Titles = p.Site.Titles(ctx, p.Config.Titles, refs) },
+		func() { s.Titles = p.Site.Titles(ctx, p.Config.Titles, jobs) },
 		func() { s.Printer = p.readiness(ctx, s.Device) },
 		func() { p.name(ctx, s.Others) },
 		func() {
@@ -169,7 +170,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 	err := p.Badges.List(ctx, "", func(b badge.Badge) error {
 		i := slices.Index(ids, b.Owner)
 		if i >= 0 && b.UserPrincipalName != "" {
-			others[i].Name = view.Plain(b.UserPrincipalName)
+			others[i].Name = display.Plain(b.UserPrincipalName)
 		}
 		return nil
 	})
@@ -184,7 +185,7 @@ func (p *Pages) name(ctx context.Context, others []othersJobs) {
 		var u graph.User
 		var known bool
 		if u, known, err = p.Users.User(ctx, ids[i]); known && u.UserPrincipalName != "" {
-			others[i].Name = view.Plain(u.UserPrincipalName)
+			others[i].Name = display.Plain(u.UserPrincipalName)
 		}
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"pullprint/connector/access"
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
+	"pullprint/connector/display"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
@@ -19,7 +20,7 @@ import (
 type Graph interface {
 	Person(ctx context.Context, user string) (graph.Person, error)
 	Language(ctx context.Context, user string) (string, error)
-	Title(ctx context.Context, ref graph.Ref) (string, error)
+	Title(ctx context.Context, ref graph.Ref, owner string) (string, error)
 	Job(ctx context.Context, ref graph.Ref) (graph.Job, error)
 }
 
@@ -35,8 +36,6 @@ const (
 	ReadsAtOnce = 16
 	// MaxTitles is how many titles are read for a page: more jobs than fit some screens.
 	MaxTitles = 48
-	// maxTitle is how many characters of a title are shown: two lines on a phone.
-	maxTitle = 80
 )
 
 // Person is how somebody is called and which language they read; a field is empty when the
@@ -82,7 +81,7 @@ func (p *people) of(ctx context.Context, id string) Person {
 		if err := reads.Wait(); err != nil {
 			return Person{Language: language}, err
 		}
-		out := Person{Plain(who.GivenName), Plain(who.DisplayName), language}
+		out := Person{display.Plain(who.GivenName), display.Plain(who.DisplayName), language}
 		p.known.Put(id, out)
 		return out, nil
 	})
@@ -102,7 +101,7 @@ func Found(ctx context.Context, s Search, text string, n int) ([]graph.Named, er
 	list, err := s.PeopleNamed(ctx, text, n)
 	for i := range list {
 		p := &list[i]
-		p.DisplayName, p.UserPrincipalName = Plain(p.DisplayName), Plain(p.UserPrincipalName)
+		p.DisplayName, p.UserPrincipalName = display.Plain(p.DisplayName), display.Plain(p.UserPrincipalName)
 	}
 	return list, err
 }

@@ -2,84 +2,47 @@ package view
 
 import (
 	"context"
-	"path"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
+	"pullprint/connector/display"
 	"pullprint/connector/recovery"
 	"pullprint/trigger/graph"
 )
 
-// Plain is a text for a page in one line, without characters that are not seen, as those
-// that turn the direction of writing.
-func Plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsGraphic(r), unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, text)
-	if r := []rune(text); len(r) > maxTitle {
-		text = string(r[:maxTitle-1]) + "…"
-	}
-	return strings.TrimSpace(text)
-}
-
-// How titles of jobs are shown.
-const (
-	TitlesShown  = "shown"
-	TitlesMasked = "masked"
-	TitlesHidden = "hidden"
-)
-
-// maxExtension is the longest end of a name that counts as its extension, with the point.
-const maxExtension = 6
-
-// titled is a title as it is shown. Masked are its first three characters and its extension.
-func titled(how, title string) string {
-	title = Plain(title)
-	r := []rune(title)
-	if how == TitlesShown || len(r) == 0 {
-		return title
-	}
-	ext := path.Ext(title)
-	if n := len([]rune(ext)); n < 2 || n > maxExtension || n > len(r)-3 {
-		ext = ""
-	}
-	return string(r[:min(3, len(r))]) + "…" + ext
+// Owned is a job whose title is to be shown, and its owner.
+type Owned struct {
+	graph.Ref
+	Owner string
 }
 
 // title is what a job is called, remembered in memory for as long as a name is.
-func (s *Site) title(ctx context.Context, ref graph.Ref) (string, error) {
-	key := ref.Printer + "/" + ref.Job
+func (s *Site) title(ctx context.Context, job Owned) (string, error) {
+	key := job.Printer + "/" + job.Job + "/" + job.Owner
 	if known, fresh := s.known.Get(key); fresh {
 		return known, nil
 	}
-	title, err := s.o.Graph.Title(ctx, ref)
+	title, err := s.o.Graph.Title(ctx, job.Ref, job.Owner)
 	if err == nil {
 		s.known.Put(key, title)
 	}
 	return title, err
 }
 
-// Titles reads the titles of jobs; one that is late or can't be read is missing.
-func (s *Site) Titles(ctx context.Context, how string, refs []graph.Ref) map[graph.Ref]string {
+// Titles reads the titles of jobs, as how of package display lets them be seen; one that is late or can't be
+// read is missing, as is that of a job whose number another person's has by now.
+func (s *Site) Titles(ctx context.Context, how string, jobs []Owned) map[graph.Ref]string {
 	out := map[graph.Ref]string{}
-	if s.o.Graph == nil || how == TitlesHidden {
+	if s.o.Graph == nil || how == display.Hidden {
 		return out
 	}
 	var mu sync.Mutex // guards out
-	_ = recovery.Each(min(len(refs), MaxTitles), ReadsAtOnce, func(i int) {
-		title, err := s.title(ctx, refs[i])
+	_ = recovery.Each(min(len(jobs), MaxTitles), ReadsAtOnce, func(i int) {
+		title, err := s.title(ctx, jobs[i])
 		if err == nil && title != "" {
 			mu.Lock()
 			defer mu.Unlock()
-			out[refs[i]] = titled(how, title)
+			out[jobs[i].Ref] = display.Title(how, title)
 		}
 	})
 	return out
