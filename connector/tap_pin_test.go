@@ -276,18 +276,37 @@ func TestPINLocks(t *testing.T) {
 	}
 }
 
+// A device that is locked for PINs still takes badges, where a badge is enough.
+func TestPINLocksNoBadges(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		k := openKeypads(t, printer.ByBadge, printer.ByPIN)
+		k.hold()
+		for range 5 {
+			_, _ = k.taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", User: "nobody@contoso.com", PIN: wrongPIN})
+		}
+		var locked *pin.LockedError
+		if _, err := k.taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", User: "e42", PIN: rightPIN}); !errors.As(err, &locked) {
+			t.Error("not locked:", err)
+		}
+		if got := outcomeOf(k.taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "1001"})); got != "prints" {
+			t.Error(got)
+		}
+	})
+}
+
 // A badge that is given to somebody else while its PIN is looked at prints nothing of theirs.
 func TestBadgeChangesHands(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		k := openKeypads(t, printer.ByBadgeAndPIN)
 		k.hold()
 		// The student's jobs, by a badge that is the stayer's while their PIN is looked at.
-		if err := k.pins.Set(t.Context(), stayerID, rightPIN, stayerID, time.Now()); err != nil {
+		const stayersPIN = "161803" // else it would be right also once the badge is the student's
+		if err := k.pins.Set(t.Context(), stayerID, stayersPIN, stayerID, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan string, 1)
 		go func() {
-			done <- outcomeOf(k.taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "2001", PIN: rightPIN}))
+			done <- outcomeOf(k.taps.Tap(t.Context(), tap.Shown{Device: "hq-2-west", Number: "2001", PIN: stayersPIN}))
 		}()
 		e := badgeOf(studentID)
 		e.Replace = true

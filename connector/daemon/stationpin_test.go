@@ -259,3 +259,29 @@ func TestStationBadgeOrPIN(t *testing.T) {
 		c.sees("Print all 1")
 	})
 }
+
+// The page for a name is no place to try numbers of badges at: those that nobody has count as at the first
+// page, also as the employee number of somebody.
+func TestStationNameGuesses(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := askingPINs(t, zap.NewNop(), "badge, pin")
+		defer s.end()
+		s.hold(1)
+		c := s.screen()
+		for _, guess := range []string{"E77", "0077732801", "0077732802", "777328", "777328"} {
+			c.post("name", url.Values{"badge": {guess}})
+			c.asked()
+		}
+		c.post("name", url.Values{"badge": {number}})
+		if c.status != http.StatusTooManyRequests || strings.Contains(c.page, "Print all") {
+			t.Errorf("after five numbers that nobody has: %d\n%s", c.status, c.page)
+		}
+		c.post("name", url.Values{"badge": {"student@contoso.com"}})
+		c.sees("Too many unknown badges. Please wait a minute.")
+		pass(time.Minute)
+		for range 6 {
+			c.post("name", url.Values{"badge": {"nobody@contoso.com"}}) // no badge has such a number
+			c.asked()
+		}
+	})
+}

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"regexp"
@@ -22,8 +23,8 @@ var (
 	ErrNoBadges = errors.New("the device takes no badges")
 	// ErrNoNames says that nobody is let in by a name at a device, with a PIN or without.
 	ErrNoNames = errors.New("the device takes no names, but badges")
-	// ErrCard says that what was typed for a PIN is the number of a badge.
-	ErrCard = errors.New("a badge was shown where a PIN was asked for")
+	// ErrCard says that what was typed for a PIN or a name is the number of a badge.
+	ErrCard = errors.New("a badge was shown where a PIN or a name was asked for")
 	// ErrAgain says that what was typed is the rest of a badge that was read twice.
 	ErrAgain = errors.New("the badge was read a second time")
 )
@@ -143,7 +144,8 @@ func try(device string, c Claim, text string) pin.Try {
 
 // Claimant is who a user name or an employee id is of, as somebody says at a device that takes PINs
 // alone; elsewhere the error is ErrNoNames. One that nobody has is claimed by nobody, and the PIN is
-// asked for all the same. It takes as long as a tap that finds no jobs.
+// asked for all the same. ErrCard says that the text is a badge to be shown. It takes as long as a tap
+// that finds no jobs.
 func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error) {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
@@ -152,11 +154,35 @@ func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error)
 	if !t.factors.devices[device].Takes(printer.ByPIN) {
 		return Claim{}, ErrNoNames
 	}
+	if err := t.cardForName(ctx, device, name, now); err != nil {
+		return Claim{}, err
+	}
 	c, err := t.claimOf(ctx, name)
 	if err != nil {
 		return Claim{}, err
 	}
 	return c, t.equalise(ctx, now)
+}
+
+// cardForName is ErrCard of a badge that is shown where a name is asked for. What may be the number of
+// one, and is none, counts as an unknown badge: numbers could be tried here without an end otherwise. It
+// counts whether or not somebody has it for a name, so that a locked reader does not tell.
+func (t *Taps) cardForName(ctx context.Context, device, text string, now time.Time) error {
+	if t.card(device) == "" || graph.ValidUserName(text) {
+		return nil
+	}
+	switch _, err := t.badges.registry.Resolve(ctx, text, now); {
+	case err == nil:
+		return ErrCard
+	case !errors.Is(err, badge.ErrNotValid):
+		return err
+	}
+	guess := t.canonical(text)
+	if t.maybePIN(device, text) {
+		guess = rand.Text()
+	}
+	t.countGuess(ctx, device, guess, now)
+	return nil
 }
 
 // EnteredPIN is who claims to be somebody at a station, once the PIN that they typed is right. It takes

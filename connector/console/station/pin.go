@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"pullprint/connector/console/view"
 	"pullprint/connector/printer"
@@ -182,12 +181,6 @@ func (p *Pages) stationClaimName(rw http.ResponseWriter, req *http.Request) {
 		p.idle(rw, http.StatusOK, device, "")
 		return
 	}
-	if d, _ := printer.DeviceByID(p.Devices, device); d.Card() != "" {
-		if _, err := p.Badges.Resolve(ctx, name, time.Now()); err == nil {
-			p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
-			return
-		}
-	}
 	card, err := p.Visits.endForCard(ctx, device)
 	if err != nil {
 		p.failAt(rw, device, err)
@@ -196,6 +189,8 @@ func (p *Pages) stationClaimName(rw http.ResponseWriter, req *http.Request) {
 	c, err := p.Taps.Claimant(ctx, device, name)
 	var locked *tap.LockedError
 	switch {
+	case errors.Is(err, tap.ErrCard):
+		p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 	case errors.As(err, &locked):
 		p.idle(rw, http.StatusTooManyRequests, device, tooManyUnknown)
 	case err != nil:
