@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,7 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 			if b.Warning != "" {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+b.Warning)
 			}
-			return f.output(cmd, b, func(w io.Writer) error { return printBadges(w, []badge.Badge{b}) })
+			return f.output(cmd, b, func(w io.Writer) error { return printBadges(w, []badge.Badge{b}, badgeNames(cmd, c, []badge.Badge{b})) })
 		},
 	}
 	cmd.Flags().StringVar(&e.Owner, "owner", "", "whose it is: `USER`, an Entra object id or a user name")
@@ -98,7 +99,7 @@ func badgeEnrol(f *apiFlags) *cobra.Command {
 	return cmd
 }
 
-func printBadges(w io.Writer, list []badge.Badge) error {
+func printBadges(w io.Writer, list []badge.Badge, names userNames) error {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "none")
 		return nil
@@ -117,9 +118,15 @@ func printBadges(w io.Writer, list []badge.Badge) error {
 		default:
 			state = "until " + b.Expires.Local().Format("02 Jan 2006 15:04")
 		}
-		t.row(b.ID, b.Owner, orDash(b.UserPrincipalName), b.Enrolled.Local().Format("02 Jan 2006"), orDash(b.By), state)
+		name := cmp.Or(names[graph.Canonical(b.Owner)], b.UserPrincipalName)
+		t.row(b.ID, b.Owner, orDash(name), b.Enrolled.Local().Format("02 Jan 2006"), names.of(b.By), state)
 	}
 	return t.Flush()
+}
+
+// badgeNames are the names of those whose badges are listed, and of who enrolled them.
+func badgeNames(cmd *cobra.Command, c *apiclient.Client, list []badge.Badge) userNames {
+	return namesOf(cmd, c, people(list, func(b *badge.Badge) []string { return []string{b.Owner, b.By} })...)
 }
 
 // ownedByPerson reports whether a badge can open anything: an earlier version enrolled
@@ -141,7 +148,9 @@ func badgeList(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printAnswer(f, cmd, printBadges)(c.Badges(cmd.Context(), owner))
+			return printAnswer(f, cmd, func(w io.Writer, list []badge.Badge) error {
+				return printBadges(w, list, badgeNames(cmd, c, list))
+			})(c.Badges(cmd.Context(), owner))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -175,7 +184,7 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 					_, err := fmt.Fprintln(w, "it was revoked before")
 					return err
 				}
-				return printBadges(w, list)
+				return printBadges(w, list, badgeNames(cmd, c, list))
 			})(c.Revoke(cmd.Context(), w, ""))
 		},
 	}

@@ -13,7 +13,7 @@ func TestBadgesOfWords(t *testing.T) {
 	err := printBadges(&out, []badge.Badge{
 		{ID: "a1", Owner: "jdoe"},
 		{ID: "b2", Owner: "11111111-2222-4333-8444-555555555555"},
-	})
+	}, nil)
 	lines := strings.Split(out.String(), "\n")
 	if err != nil || len(lines) < 3 || !strings.Contains(lines[1], "opens nothing") ||
 		!strings.HasSuffix(lines[2], "valid") {

@@ -41,7 +41,10 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 			}
 			switch ctx := cmd.Context(); {
 			case list:
-				return printAnswer(f, cmd, printDelegations)(c.Delegations(ctx, apiclient.DelegationFilter{Owner: owner, To: to}))
+				return printAnswer(f, cmd, func(w io.Writer, list []delegation.Delegation) error {
+					ids := people(list, func(d *delegation.Delegation) []string { return []string{d.Owner, d.To, d.By} })
+					return printDelegations(w, list, namesOf(cmd, c, ids...))
+				})(c.Delegations(ctx, apiclient.DelegationFilter{Owner: owner, To: to}))
 			case remove:
 				if err := c.Undelegate(ctx, owner, to); err != nil {
 					return err
@@ -51,8 +54,9 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 				return nil
 			}
 			return printAnswer(f, cmd, func(w io.Writer, d delegation.Delegation) error {
-				_, err := fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(d.To),
-					terminal.Printable(d.Owner), d.Expires.Local().Format("Mon 02 Jan 15:04"))
+				names := namesOf(cmd, c, d.Owner, d.To)
+				_, err := fmt.Fprintf(w, "%s may release the jobs of %s until %s\n", terminal.Printable(names.of(d.To)),
+					terminal.Printable(names.of(d.Owner)), d.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err
 			})(c.Delegate(cmd.Context(), owner, to, time.Now().Add(life)))
 		},
@@ -65,7 +69,7 @@ func jobsDelegate(f *apiFlags) *cobra.Command {
 	return cmd
 }
 
-func printDelegations(w io.Writer, list []delegation.Delegation) error {
+func printDelegations(w io.Writer, list []delegation.Delegation, names userNames) error {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "none")
 		return nil
@@ -73,10 +77,10 @@ func printDelegations(w io.Writer, list []delegation.Delegation) error {
 	t := newTable(w, "OWNER", "TO", "UNTIL", "BY")
 	for _, d := range list {
 		if d.Damaged {
-			t.row(d.Owner, d.To, "damaged: it lets nobody do anything; end it with --remove", "-")
+			t.row(names.of(d.Owner), names.of(d.To), "damaged: it lets nobody do anything; end it with --remove", "-")
 			continue
 		}
-		t.row(d.Owner, d.To, d.Expires.Local().Format("Mon 02 Jan 15:04"), d.By)
+		t.row(names.of(d.Owner), names.of(d.To), d.Expires.Local().Format("Mon 02 Jan 15:04"), names.of(d.By))
 	}
 	return t.Flush()
 }

@@ -56,8 +56,10 @@ func jobsList(f *apiFlags) *cobra.Command {
 			if dead {
 				return printAnswer(f, cmd, printDead)(c.Dead(cmd.Context(), since.String()))
 			}
-			return printAnswer(f, cmd, func(w io.Writer, list []apiclient.JobEntry) error { return printJobs(w, list, state) })(
-				c.Jobs(cmd.Context(), apiclient.JobFilter{Owner: owner, Queue: queue, State: state}, most))
+			return printAnswer(f, cmd, func(w io.Writer, list []apiclient.JobEntry) error {
+				owners := people(list, func(j *apiclient.JobEntry) []string { return []string{j.Owner} })
+				return printJobs(w, list, state, namesOf(cmd, c, owners...))
+			})(c.Jobs(cmd.Context(), apiclient.JobFilter{Owner: owner, Queue: queue, State: state}, most))
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "only those of a `USER`, an Entra object id or a user name")
@@ -81,7 +83,7 @@ func deadFlags(cmd *cobra.Command, dead bool) error {
 	return nil
 }
 
-func printJobs(w io.Writer, list []apiclient.JobEntry, state string) error {
+func printJobs(w io.Writer, list []apiclient.JobEntry, state string, names userNames) error {
 	if len(list) == 0 {
 		if state == "" {
 			_, err := fmt.Fprintln(w, "No jobs.")
@@ -96,7 +98,7 @@ func printJobs(w io.Writer, list []apiclient.JobEntry, state string) error {
 		if !j.HoldUntil.IsZero() {
 			until = j.HoldUntil.Local().Format("Mon 02 Jan 15:04")
 		}
-		t.row(j.Queue+"/"+j.Job, j.State, orDash(j.Owner), j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until,
+		t.row(j.Queue+"/"+j.Job, j.State, names.of(j.Owner), j.Seen.Local().Format("Mon 02 Jan 15:04:05"), until,
 			orDash(j.Reason))
 	}
 	return t.Flush()
@@ -175,17 +177,22 @@ func jobsShow(f *apiFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.output(cmd, d.Job, func(w io.Writer) error { return printJob(w, &d.Job) })
+		return f.output(cmd, d.Job, func(w io.Writer) error {
+			return printJob(w, &d.Job, namesOf(cmd, c, d.Job.Owner))
+		})
 	})
 }
 
-func printJob(w io.Writer, r *job.Record) error {
+func printJob(w io.Writer, r *job.Record, names userNames) error {
 	t := newTable(w)
 	line := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	line("job", "%s/%s", r.Queue, r.Job)
 	line("printer", "%s", r.Printer)
 	line("state", "%s", r.State)
 	line("owner", "%s", orDash(r.Owner))
+	if name := names.of(r.Owner); name != orDash(r.Owner) {
+		line("user name", "%s", name)
+	}
 	line("sent", "%s", r.Created.Local().Format(time.RFC3339))
 	if !r.HoldUntil.IsZero() {
 		line("held until", "%s", r.HoldUntil.Local().Format(time.RFC3339))

@@ -24,7 +24,11 @@ func jobsTrace(f *apiFlags) *cobra.Command {
 			return printJSON(cmd.OutOrStdout(), d.Trace)
 		}
 		w := cmd.OutOrStdout()
+		names := namesOf(cmd, c, people(d.Trace, func(e *apiclient.Event) []string { return []string{e.Actor} })...)
 		for _, e := range d.Trace {
+			if e.Actor != "" {
+				e.Actor = names.of(e.Actor)
+			}
 			fmt.Fprintf(w, "%s  %s\n", e.At.Local().Format("2006-01-02 15:04:05.000"), terminal.Printable(tell(&e)))
 			if e.Text != "" {
 				fmt.Fprintf(w, "%25s%s %s\n", "", terminal.Printable(e.Text), terminal.Printable(e.Remedy))

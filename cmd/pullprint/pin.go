@@ -67,12 +67,14 @@ func pinVerb(
 		if err != nil {
 			return err
 		}
-		return printAnswer(f, cmd, printPIN)(do(c, cmd.Context(), user))
+		return printAnswer(f, cmd, func(w io.Writer, s apiclient.PINState) error {
+			return printPIN(w, &s, namesOf(cmd, c, s.User, s.By))
+		})(do(c, cmd.Context(), user))
 	}
 	return cmd
 }
 
-func printPIN(w io.Writer, s apiclient.PINState) error {
+func printPIN(w io.Writer, s *apiclient.PINState, names userNames) error {
 	t := newTable(w, "USER", "PIN", "BY", "STATE")
 	set, state := "none", "open"
 	if s.Set {
@@ -84,6 +86,6 @@ func printPIN(w io.Writer, s apiclient.PINState) error {
 	case !s.LockedUntil.IsZero():
 		state = "locked until " + s.LockedUntil.Local().Format("15:04")
 	}
-	t.row(s.User, set, orDash(s.By), state)
+	t.row(names.of(s.User), set, names.of(s.By), state)
 	return t.Flush()
 }

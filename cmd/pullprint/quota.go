@@ -157,13 +157,16 @@ func quotaHistory(f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printAnswer(f, cmd, printHistory)(c.QuotaHistory(cmd.Context(), args[0], from))
+			return printAnswer(f, cmd, func(w io.Writer, list apiclient.EntryList) error {
+				by := people(list.Entries, func(e *quota.Entry) []string { return []string{e.By} })
+				return printHistory(w, &list, namesOf(cmd, c, by...))
+			})(c.QuotaHistory(cmd.Context(), args[0], from))
 		})
 	cmd.Flags().StringVar(&since, "since", "31d", "how far back, as 24h or 31d")
 	return cmd
 }
 
-func printHistory(w io.Writer, list apiclient.EntryList) error {
+func printHistory(w io.Writer, list *apiclient.EntryList, names userNames) error {
 	if len(list.Entries) == 0 {
 		fmt.Fprintln(w, "nothing was charged to it or changed in that time; look further back by --since")
 		return nil
@@ -174,7 +177,7 @@ func printHistory(w io.Writer, list apiclient.EntryList) error {
 		if e.Default {
 			amount = "default"
 		}
-		t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), orDash(e.By),
+		t.row(e.At.Local().Format("Mon 02 Jan 15:04:05"), e.Kind, amount, orDash(jobName(list.Queues, e.Job)), names.of(e.By),
 			e.Why)
 	}
 	if err := t.Flush(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pullprint/connector/admin/apiclient"
+	"pullprint/connector/terminal"
 )
 
 func sessionsCommand() *cobra.Command {
@@ -39,7 +40,8 @@ has their phone, revoke the sessions in Entra first, or this browser signs in by
 				return err
 			}
 			return printAnswer(f, cmd, func(w io.Writer, done apiclient.SessionsEnded) error {
-				_, err := fmt.Fprintf(w, "%s is signed out at every browser\n", done.User)
+				_, err := fmt.Fprintf(w, "%s is signed out at every browser\n",
+					terminal.Printable(namesOf(cmd, c, done.User).of(done.User)))
 				return err
 			})(c.EndSessions(cmd.Context(), user, note))
 		},

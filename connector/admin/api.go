@@ -189,6 +189,7 @@ func routes() []route {
 		reads("/v1/dead", forRead, (*API).listDead),
 		reads("/v1/audit", forAdmin, (*API).listActions),
 		reads("/v1/diagnostics", forAdmin, (*API).diagnose),
+		reads("/v1/people", forOperate, (*API).userNames),
 		reads("/v1/people/{user}", forAdmin, (*API).findPerson),
 		changes("POST", "/v1/people/{user}/export", forAdmin, actionExport, (*API).exportPerson).taking(apiclient.PeopleTimeout),
 		changes("POST", "/v1/people/{user}/erase", forAdmin, "erase-person", (*API).erasePerson).taking(apiclient.PeopleTimeout),

@@ -92,6 +92,7 @@ var matrix = map[string]string{
 	"GET /v1/audit":                         "admin",
 	"GET /v1/diagnostics":                   "admin",
 	"POST /v1/backup":                       "admin",
+	"GET /v1/people":                        "operate admin",
 	"GET /v1/people/{user}":                 "admin",
 	"POST /v1/people/{user}/export":         "admin",
 	"POST /v1/people/{user}/erase":          "admin",
@@ -223,6 +224,7 @@ func TestHiddenErrors(t *testing.T) {
 // samples are answers of each route, with every member set, and with none.
 var samples = map[string][]any{
 	"POST /v1/people/{user}/erase":          {full[privacy.Erased]()},
+	"GET /v1/people":                        {full[apiclient.UserNames](), apiclient.UserNames{Names: map[string]string{}}},
 	"GET /v1/people/{user}":                 {full[apiclient.PersonFound]()},
 	"POST /v1/people/{user}/export":         {aPerson},
 	"POST /v1/people/{user}/end-sessions":   {full[apiclient.SessionsEnded]()},

@@ -179,6 +179,12 @@ var operations = map[string]operation{
 		summary: "A copy of everything that is stored, at one moment; see pullprint restore.",
 		done:    "A file that ends early has no valid checksum.",
 	},
+	"GET /v1/people": {
+		summary: "The user names of people by their object ids, as Entra tells them now; who is unknown, or not told within " +
+			"a second, is missing.",
+		query:  []object{parameter("ids", "1 to 48 Entra object ids, with commas between them.")},
+		answer: apiclient.UserNames{},
+	},
 	"GET /v1/people/{user}":         {summary: "Whom a name stands for.", answer: apiclient.PersonFound{}},
 	"POST /v1/people/{user}/export": {summary: "Everything that is known about a person.", answer: privacy.Person{}},
 	"POST /v1/people/{user}/erase": {

@@ -2,12 +2,17 @@ package admin
 
 import (
 	"context"
+	"strings"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/directory"
 	"pullprint/connector/privacy"
+	"pullprint/connector/recovery"
+	"pullprint/trigger/graph"
 )
 
 // owner is the object id of the person that a member or parameter names; empty when
@@ -45,6 +50,45 @@ func (a *API) newOwnerName(ctx context.Context, owner, name string) (checked, wa
 		a.log.Warn("user name of an owner not looked up, and left out")
 	}
 	return checked, warning, err
+}
+
+// The bounds of looking names up: who waits for a list gets it with ids where Entra is late. They are
+// those of a page of the console, in connector/console/view.
+const (
+	namesWithin = time.Second
+	namesAtOnce = 16
+)
+
+// userNames answers with the user names of people. Nothing of them is stored; see directory.Users.
+func (a *API) userNames(r *request) (any, error) {
+	q, err := Query(r.URL.Query(), "ids")
+	if err != nil {
+		return nil, err
+	}
+	ids := strings.SplitN(q.Get("ids"), ",", apiclient.MaxNames+1)
+	for i, text := range ids {
+		id, ok := graph.CanonicalGUID(text)
+		if !ok || i == apiclient.MaxNames {
+			return nil, badRequest("ids must be 1 to %d Entra object IDs (GUIDs), with commas between them", apiclient.MaxNames)
+		}
+		ids[i] = id
+	}
+	out := apiclient.UserNames{Names: map[string]string{}}
+	if a.Users == nil {
+		return out, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), namesWithin)
+	defer cancel()
+	var mu sync.Mutex // guards out
+	return out, recovery.Each(len(ids), namesAtOnce, func(i int) {
+		user, ok, err := a.Users.User(ctx, ids[i])
+		if err != nil || !ok || !graph.ValidUserName(user.UserPrincipalName) {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		out.Names[ids[i]] = user.UserPrincipalName
+	})
 }
 
 // findPerson answers with the object id of the person that a name stands for.

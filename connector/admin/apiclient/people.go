@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"pullprint/connector/privacy"
@@ -13,6 +14,14 @@ import (
 type PersonFound struct {
 	// User is the Entra object id.
 	User string `json:"user"`
+}
+
+// MaxNames is how many user names one request tells, as many as the console looks up for a page.
+const MaxNames = 48
+
+// UserNames are user names by object ids, as Entra tells them now; who is not known is missing.
+type UserNames struct {
+	Names map[string]string `json:"names"`
 }
 
 // SessionsEnded is the answer to POST /v1/people/{user}/end-sessions.
@@ -32,6 +41,13 @@ func (c *Client) FindPerson(ctx context.Context, user string) (id string, err er
 	var out PersonFound
 	err = c.call(ctx, http.MethodGet, personPath(user), nil, &out)
 	return out.User, c.olderRoute(ctx, err, "GET /v1/people/{user}")
+}
+
+// UserNames are the user names of people by object ids, of which there may be MaxNames.
+func (c *Client) UserNames(ctx context.Context, ids []string) (map[string]string, error) {
+	var out UserNames
+	err := c.call(ctx, http.MethodGet, "/v1/people?"+parameters(map[string]string{"ids": strings.Join(ids, ",")}).Encode(), nil, &out)
+	return out.Names, c.olderRoute(ctx, err, "GET /v1/people")
 }
 
 // ExportPerson collects everything that is known about a person, by object id or
