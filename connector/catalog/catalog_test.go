@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -54,7 +55,7 @@ func TestTexts(t *testing.T) {
 		{"de", c.Choose("de").Date(at), "Mo, 2. November 09:05"},
 		{"pl", c.Choose("pl").Text("%d pages", 3), "3 strony"},
 		{"pl", c.Choose("pl").Text("%d pages", 25), "25 stron"},
-		{"fr", c.Choose("fr").Text("%d jobs are printing at %s, not here", 2, "x"), "2 travaux s'impriment sur x, pas ici"},
+		{"fr", c.Choose("fr").Text("%d jobs are printing at %s, not here", 2, "x"), "2 travaux s’impriment sur x, pas ici"},
 		{"en", c.Choose("en").Text("not there, %s", "x"), "not there, x"},
 		{"en", c.Choose("en").Date(at), "Mon 2 Nov 09:05"},
 		{"en", c.Choose("en").Clock(at), "Mon 09:05"},
@@ -122,6 +123,22 @@ func TestSameTexts(t *testing.T) {
 			}
 			if wants := map[string]int{"pl": 4}[l.Code()]; text.plural != nil && len(text.plural) != 2*max(wants, 2) {
 				t.Errorf("%s: %q has %d plural forms", l.Code(), key, len(text.plural)/2)
+			}
+		}
+	}
+}
+
+// Apostrophes and quotes are typographic. In French a no-break space is before : ; ! ? and inside « »,
+// so that none of them begins a line.
+func TestTypography(t *testing.T) {
+	wrong := map[string]*regexp.Regexp{"fr": regexp.MustCompile(`[^\x{a0}][:;!?»](\s|$)|«[^\x{a0}]`)}
+	for _, l := range load(t).languages[1:] {
+		for key, text := range l.texts {
+			for _, form := range append([]any{text.text}, text.plural...) {
+				s, _ := form.(string)
+				if strings.ContainsAny(s, `'"`) || wrong[l.Code()] != nil && wrong[l.Code()].MatchString(s) {
+					t.Errorf("%s: %q has a straight quote or a space that breaks: %q", l.Code(), key, s)
+				}
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func (l Language) Because(sentence, told string) string {
 	text := l.Text(sentence)
 	if causes, ok := between(told, strings.TrimSuffix(sentence, ".")+": ", "."); ok {
 		if why := l.Causes(causes); why != "" {
-			text = strings.TrimSuffix(text, ".") + ": " + why + "."
+			text = l.Text("%s:", strings.TrimSuffix(text, ".")) + " " + why + "."
 		}
 	}
 	return text

@@ -77,6 +77,6 @@ func TestSignInPagesOfAPerson(t *testing.T) {
 		v.sees(v.open("/me"), http.StatusUnauthorized, "Vos travaux d", "Se connecter")
 		v.sees(v.signIn(carlaID, "/"), http.StatusForbidden, "Nie masz tu żadnej roli")
 		time.Sleep(15 * time.Minute)
-		v.sees(v.send("/me/lend/end", url.Values{}), http.StatusForbidden, "Nic nie zostało zrobione")
+		v.sees(v.send("/me/lend/end", url.Values{}), http.StatusForbidden, "Niczego nie wykonano")
 	})
 }

@@ -30,17 +30,17 @@ func TestOwnPageLanguage(t *testing.T) {
 		for _, c := range []*surfer{student, guest} {
 			c.client.Transport = &accepts{c.client.Transport, "zh, fr-CA;q=0.8, de;q=0.3"}
 		}
-		guest.says(guest.signIn(guestID, "/me"), []string{"Twoje zadania drukowania", "Żadne własne zadanie"}, nil)
+		guest.says(guest.signIn(guestID, "/me"), []string{"Twoje zadania drukowania", "Nie czeka żadne Twoje zadanie"}, nil)
 		ask := "/me/jobs/" + held.Printer + "/" + held.Job + "/cancel"
 		for address, says := range map[string]string{
-			"/me": "Vos travaux d'impression", "/me/print": "Où voulez-vous imprimer ?", "/me/lend": "Nom de votre collègue",
-			ask: "Supprimer ce travail ?", "/me/jobs/none/0/cancel": "Ce travail n'est plus en attente",
+			"/me": "Vos travaux d’impression", "/me/print": "Où voulez-vous imprimer\u00a0?", "/me/lend": "Nom de votre collègue",
+			ask: "Supprimer ce travail\u00a0?", "/me/jobs/none/0/cancel": "Ce travail n’est plus en attente",
 		} {
 			_, text := student.load(address, nil)
 			student.says(text, []string{says}, []string{"Print ", "Back", "Delete", "job"})
 		}
 		_, text := student.load("/me/lend/find", url.Values{"name": {"x"}})
-		student.says(text, []string{"Écrivez au moins trois lettres du nom."}, nil)
+		student.says(text, []string{"Saisissez au moins trois lettres du nom."}, nil)
 		_, text = student.load("/me/print", url.Values{"device": {"hq-2-west"}, "job": jobField(held)})
 		student.says(text, []string{"Vos travaux sont en cours", "Envoyés à"}, nil)
 		pass(10 * time.Second)

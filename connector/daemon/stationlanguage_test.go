@@ -55,7 +55,7 @@ rules:
 		c.get("")
 		c.sees(`<html lang="fr">`, "Présentez votre badge")
 		c.badge("9999")
-		c.sees(`<html lang="fr">`, "Aucun travail n'attend ici pour ce badge.")
+		c.sees(`<html lang="fr">`, "Aucun travail n’attend ici pour ce badge.")
 		c.badge(number)
 		newYork, err := time.LoadLocation("America/New_York")
 		if err != nil {

@@ -49,7 +49,7 @@ func TestLanguageOfPerson(t *testing.T) {
 		{reader{"pl", nil}, nil, []string{"2 zadania drukowania nie zostały wydrukowane", "Kolejka: Follow-Me"}},
 		{reader{"", nil}, []string{"", "it"}, []string{"2 lavori di stampa non sono stati stampati"}},
 		{reader{"zh", nil}, []string{"nl", "fr"}, []string{"2 afdruktaken zijn niet afgedrukt"}},
-		{reader{"", errors.New("no answer")}, []string{"fr"}, []string{"2 travaux d'impression"}},
+		{reader{"", errors.New("no answer")}, []string{"fr"}, []string{"2 travaux d’impression"}},
 		{nil, nil, []string{"2 print jobs were not printed", "https://print.example.com/me"}},
 	} {
 		texts.People, texts.Languages = c.people, func() []string { return c.others }
@@ -84,7 +84,7 @@ func TestReasonsInLanguage(t *testing.T) {
 			notice.Aborted, "copies.too-many", "More than 50 copies.", "Print fewer.",
 			"Warum: More than 50 copies.\nWas Sie tun können: Print fewer.",
 		},
-		{notice.Failed, "", "The printer gave it up: paper jam.", "", "Warum: Der Drucker hat aufgegeben: Papierstau."},
+		{notice.Failed, "", "The printer gave it up: paper jam.", "", "Warum: Der Drucker konnte den Auftrag nicht zu Ende drucken: Papierstau."},
 	} {
 		n := Example(c.kind, time.Now())
 		n.Reason, n.Text, n.Remedy = c.reason, c.text, c.remedy

@@ -61,7 +61,7 @@ func TestMessageInAnotherLanguage(t *testing.T) {
 		r.Remedy != "Gehen Sie zu Canteen (west), east oder north: Ihr Auftrag wartet weiter." {
 		t.Errorf("%+v", r)
 	}
-	if got := s.Words("fr", "de").Until(time.Now()); !strings.HasPrefix(got, "aujourd'hui ") {
+	if got := s.Words("fr", "de").Until(time.Now()); !strings.HasPrefix(got, "aujourd’hui ") {
 		t.Error(got)
 	}
 }
