@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -164,8 +165,11 @@ that is not empty is replaced with --replace alone; an embedded one is kept besi
 
 After the next start, jobs that were released or deleted since the backup are recognised
 when they are touched: nothing is printed twice. What people spent since the backup is not
-known any more: put it right by "pullprint quota adjust". Badges that were revoked and links
-of devices that were renewed since are valid again: revoke and renew them once more.`,
+known any more: put it right by "pullprint quota adjust". Sessions and one-time codes of the
+backup are void: people sign in again. Badges that were revoked, PINs that were reset,
+delegations that were ended and people who were erased since are back: do it once more. Links
+of devices that were renewed since stay so if the store that is replaced can be read; the
+verb names them. If it can't, their old sheets are valid again: renew them once more.`,
 		Args: wants("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := openNamed("the backup", args[0])
@@ -188,24 +192,38 @@ of devices that were renewed since are valid again: revoke and renew them once m
 			if err != nil {
 				return fmt.Errorf("read the backup: %w", err)
 			}
-			c, replaced, err := bus.Restore(cmd.Context(), daemon.StoreConfig(cfg), file, st.Size(),
+			r, err := bus.Restore(cmd.Context(), daemon.StoreConfig(cfg), file, st.Size(),
 				bus.RestoreOptions{Options: toolOptions(), Replace: replace})
 			if err != nil {
 				return err
 			}
-			if err := f.printContents(cmd.OutOrStdout(), c, "restored and compared"); err != nil {
-				return err
-			}
-			if replaced != "" && !f.json {
-				fmt.Fprintf(cmd.OutOrStdout(), "what was there before is kept in %s: remove it when all is well\n", replaced)
-			}
-			return nil
+			return f.printRestored(cmd.OutOrStdout(), r)
 		},
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&replace, "replace", false, "replace a store that is not empty")
 	cmd.Flags().BoolVar(&check, "check", false, "only check the file, and say what is in it")
 	return cmd
+}
+
+// printRestored tells what was restored, what was not, and what is to be looked at.
+func (f *apiFlags) printRestored(w io.Writer, r bus.Restored) error {
+	if f.json {
+		return printJSON(w, r)
+	}
+	if err := f.printContents(w, r.Contents, "restored and compared"); err != nil {
+		return err
+	}
+	if r.Replaced != "" {
+		fmt.Fprintf(w, "what was there before is kept in %s: remove it when all is well\n", r.Replaced)
+	}
+	fmt.Fprintln(w, "void: all sessions and one-time codes; people sign in again, and codes are to be issued again")
+	if len(r.RenewedLinks) > 0 {
+		fmt.Fprintln(w, "kept: links of devices that were renewed since, of", strings.Join(r.RenewedLinks, ", "))
+	}
+	fmt.Fprintln(w, "as they were then: badges, PINs, delegations and links of devices; what was revoked, reset, ended or renewed "+
+		"since is valid again, unless named as kept: do it once more")
+	return nil
 }
 
 func migrateCommand() *cobra.Command {

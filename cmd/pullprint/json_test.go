@@ -19,6 +19,7 @@ import (
 
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/arrival"
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/backup"
 	"pullprint/connector/daemon"
 	"pullprint/connector/decision"
@@ -36,6 +37,7 @@ import (
 // printed are the values that verbs print as JSON, by the function that prints them.
 var printed = map[string][]any{
 	"printContents":        {backup.Contents{}},
+	"printRestored":        {bus.Restored{}},
 	"badgeEnrol":           {badge.Badge{}},
 	"badgeList":            {[]badge.Badge{}},
 	"badgeRevoke":          {[]badge.Badge{}},

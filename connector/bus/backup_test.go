@@ -35,11 +35,11 @@ func backedUp(t *testing.T, b *bus.Bus) []byte {
 
 func restored(t *testing.T, cfg bus.Config, file []byte, replace bool) backup.Contents {
 	t.Helper()
-	c, _, err := bus.Restore(t.Context(), cfg, bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: replace})
+	r, err := bus.Restore(t.Context(), cfg, bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: replace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return r.Contents
 }
 
 // What is restored is what was there: values and revisions, keys that were deleted,
@@ -186,7 +186,7 @@ func TestBackupThatIsNone(t *testing.T) {
 		"newer":     append([]byte("pullprint backup 2\n"), file[19:]...),
 	} {
 		dir := filepath.Join(bustest.TempDir(t), "nats")
-		_, _, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(bad), int64(len(bad)), bus.RestoreOptions{})
+		_, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(bad), int64(len(bad)), bus.RestoreOptions{})
 		if !errors.Is(err, backup.ErrUnusable) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -208,9 +208,9 @@ func TestRestoreRefuses(t *testing.T) {
 	file := backedUp(t, b)
 	stock(t, b, 5, 5)
 	try := func(replace bool) (string, error) {
-		_, replaced, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(file), int64(len(file)),
+		r, err := bus.Restore(t.Context(), config(dir), bytes.NewReader(file), int64(len(file)),
 			bus.RestoreOptions{Replace: replace})
-		return replaced, err
+		return r.Replaced, err
 	}
 	if _, err := try(true); !errors.Is(err, disk.ErrLocked) {
 		t.Errorf("in use: %v", err)

@@ -19,19 +19,20 @@ func Migrate(ctx context.Context, from, to Config, o RestoreOptions) (backup.Con
 	if same(from, to) {
 		return backup.Contents{}, errors.New("both configurations name the same store")
 	}
-	var c backup.Contents
+	o.verbatim = true
+	var c Restored
 	err := throughFile("", "pullprint-migrate-*", func(file *os.File) error {
 		if err := backupUnused(ctx, from, o.Options, file); err != nil {
 			return fmt.Errorf("from: %w", err)
 		}
 		return nil
 	}, func(file *os.File, size int64) (err error) {
-		if c, _, err = Restore(ctx, to, file, size, o); err != nil {
+		if c, err = Restore(ctx, to, file, size, o); err != nil {
 			return fmt.Errorf("to: %w", err)
 		}
 		return nil
 	})
-	return c, err
+	return c.Contents, err
 }
 
 // throughFile writes a backup to a temporary file, and reads it.

@@ -125,8 +125,9 @@ func Compact(ctx context.Context, cfg Config, o Options) error {
 	var replaced string
 	err := throughFile(cfg.Embedded.StoreDir, "compacting-*", func(file *os.File) error {
 		return Backup(ctx, cfg, o, file)
-	}, func(file *os.File, size int64) (err error) {
-		_, replaced, err = Restore(ctx, cfg, file, size, RestoreOptions{Options: o, Replace: true})
+	}, func(file *os.File, size int64) error {
+		c, err := Restore(ctx, cfg, file, size, RestoreOptions{Options: o, Replace: true, verbatim: true})
+		replaced = c.Replaced
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pullprint/connector/bus/backup"
+	"pullprint/connector/bus/disk"
 	"pullprint/connector/bus/schema"
 	"pullprint/connector/terminal"
 
@@ -37,6 +38,18 @@ type RestoreOptions struct {
 	Options
 	// Replace lets what is there be replaced.
 	Replace bool
+	// verbatim restores a copy of a store that nobody has used since: nothing was revoked meanwhile.
+	verbatim bool
+}
+
+// Restored is what was done.
+type Restored struct {
+	backup.Contents
+	// Replaced is where the embedded store of before is kept, empty when there was none.
+	Replaced string `json:"replaced,omitempty"`
+	// RenewedLinks are the devices whose links were renewed since the backup: those are kept, as far as
+	// they could be read in the store that was replaced.
+	RenewedLinks []string `json:"renewed_links,omitempty"`
 }
 
 // Restore puts a backup where the configuration keeps its state, with the
@@ -44,44 +57,55 @@ type RestoreOptions struct {
 // was counted and hashed on both sides, message by message. What would have
 // expired by now is left out, and leases too. No daemon may be using the store.
 //
+// Nor does what may have ended or been used since come back: see schema.EndedByRestore.
+// The links of devices that were renewed since are kept where the store that is
+// replaced can still be read.
+//
 // An embedded store is made in a folder beside and takes the place of the old one
-// only when it is complete and checked; the old one is kept, and replaced says
-// where. The streams of an external server are restored one after the other, and
+// only when it is complete and checked; the old one is kept. The streams of an external server are restored one after the other, and
 // carry a mark until all are checked: interrupted, no daemon works with them, and
 // Restore goes on where it stopped. An external server does not remember the message
 // ids of before until it starts anew: what is published twice then is told apart by
 // whoever reads it, as ever.
 func Restore(
 	ctx context.Context, cfg Config, src io.ReaderAt, size int64, o RestoreOptions,
-) (c backup.Contents, replaced string, err error) {
+) (Restored, error) {
 	f, err := backup.Open(src, size)
 	if err != nil {
-		return backup.Contents{}, "", err
+		return Restored{}, err
 	}
 	if f.Header.Format > stateFormat && f.Header.Readable > stateFormat {
-		return backup.Contents{}, "", fmt.Errorf("%w: the backup is of format %d and this program knows %d", ErrFormat,
+		return Restored{}, fmt.Errorf("%w: the backup is of format %d and this program knows %d", ErrFormat,
 			f.Header.Format, stateFormat)
+	}
+	if !o.verbatim {
+		f.LeaveOut = schema.EndedByRestore
 	}
 	if cfg.Embedded != nil {
 		return restoreEmbedded(ctx, cfg, f, o)
 	}
-	c, err = restoreExternal(ctx, cfg, f, o)
-	return c, "", err
+	return restoreExternal(ctx, cfg, f, o)
 }
 
-func restoreExternal(ctx context.Context, cfg Config, f *backup.File, o RestoreOptions) (backup.Contents, error) {
+func restoreExternal(ctx context.Context, cfg Config, f *backup.File, o RestoreOptions) (Restored, error) {
 	b, err := attach(ctx, cfg, o.Options)
 	if err != nil {
-		return backup.Contents{}, err
+		return Restored{}, err
 	}
 	defer func() { _ = b.Close() }()
 	if err := b.inUse(ctx); err != nil {
-		return backup.Contents{}, err
+		return Restored{}, err
 	}
 	if err := b.makeRoom(ctx, o.Replace); err != nil {
-		return backup.Contents{}, err
+		return Restored{}, err
 	}
-	c, err := b.restoreAll(ctx, f, map[string]string{restoring: f.Header.Created.Format(time.RFC3339Nano)})
+	var links []disk.Message
+	if !o.verbatim {
+		if links, err = b.links(ctx); err != nil {
+			return Restored{}, fmt.Errorf("look for renewed links of devices, nothing was changed: %w", err)
+		}
+	}
+	c, err := b.restoreAll(ctx, f, links, map[string]string{restoring: f.Header.Created.Format(time.RFC3339Nano)})
 	if err != nil {
 		return c, err
 	}
@@ -120,9 +144,12 @@ func (b *Bus) makeRoom(ctx context.Context, replace bool) error {
 }
 
 // restoreAll makes every stream out of a backup and compares it with it. A stream
-// that has what it should have already, from a try before, stays.
-func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[string]string) (backup.Contents, error) {
-	c := backup.Contents{Created: f.Header.Created}
+// that has what it should have already, from a try before, stays. links are those of the
+// store of before.
+func (b *Bus) restoreAll(
+	ctx context.Context, f *backup.File, links []disk.Message, metadata map[string]string,
+) (Restored, error) {
+	c := Restored{Contents: backup.Contents{Created: f.Header.Created}}
 	for _, p := range b.cfg.wanted() {
 		p.Config.Metadata = metadata
 		name := p.Config.Name
@@ -150,7 +177,9 @@ func (b *Bus) restoreAll(ctx context.Context, f *backup.File, metadata map[strin
 		}
 		c.Streams = append(c.Streams, got)
 	}
-	return c, nil
+	var err error
+	c.RenewedLinks, err = b.keepLinks(ctx, links)
+	return c, err
 }
 
 // compareCaughtUp is compare, once the replicas of a new stream have caught up with

@@ -66,7 +66,7 @@ unmatched: free
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = bus.Restore(t.Context(), daemon.StoreConfig(cfg), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{})
+		_, err = bus.Restore(t.Context(), daemon.StoreConfig(cfg), bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -148,6 +148,8 @@ type File struct {
 	segments map[string][]segment
 	// newest is the last sequence of each key of a bucket: by stream, by subject.
 	newest map[string]map[string]uint64
+	// LeaveOut, when set, says which subjects are not to be stored again.
+	LeaveOut func(subject string) bool
 }
 
 // Open reads a file through and checks everything about it.
@@ -305,7 +307,7 @@ func (f *frames) fill(b []byte) error {
 
 // each calls fn with the messages of a stream that are to be stored again, in
 // their order: of a bucket the last of each key, and nothing of a process that has
-// ended.
+// ended, nor what LeaveOut says.
 func (f *File) each(stream string, fn func(*Record) error) error {
 	newest := f.newest[stream]
 	for _, s := range f.segments[stream] {
@@ -323,7 +325,8 @@ func (f *File) each(stream string, fn func(*Record) error) error {
 			if err != nil {
 				return err
 			}
-			if schema.Ephemeral(m.Subject) || (newest != nil && newest[m.Subject] != m.Sequence) {
+			if schema.Ephemeral(m.Subject) || (newest != nil && newest[m.Subject] != m.Sequence) ||
+				(f.LeaveOut != nil && f.LeaveOut(m.Subject)) {
 				continue
 			}
 			if err := fn(&m); err != nil {

@@ -3,6 +3,7 @@
 package bustest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,31 @@ func Reopen(tb testing.TB, b *bus.Bus) *bus.Bus {
 	s := mustSetup(tb, b)
 	if err := b.Close(); err != nil {
 		tb.Fatalf("close bus: %v", err)
+	}
+	return s.open(tb)
+}
+
+// Backup is a backup of b.
+func Backup(tb testing.TB, b *bus.Bus) []byte {
+	tb.Helper()
+	var file bytes.Buffer
+	if _, err := b.Backup(context.Background(), &file); err != nil {
+		tb.Fatalf("back up: %v", err)
+	}
+	return file.Bytes()
+}
+
+// Restore closes b, restores a backup in its place, and opens that.
+func Restore(tb testing.TB, b *bus.Bus, file []byte) *bus.Bus {
+	tb.Helper()
+	s := mustSetup(tb, b)
+	if err := b.Close(); err != nil {
+		tb.Fatalf("close bus: %v", err)
+	}
+	cfg := bus.Config{Embedded: &bus.Embedded{StoreDir: s.dir, MaxStore: s.maxStore}}
+	_, err := bus.Restore(context.Background(), cfg, bytes.NewReader(file), int64(len(file)), bus.RestoreOptions{Replace: true})
+	if err != nil {
+		tb.Fatalf("restore: %v", err)
 	}
 	return s.open(tb)
 }

@@ -6,6 +6,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,19 @@ func AddedLater(stream string) bool { return stream == Notices }
 func Ephemeral(subject string) bool {
 	return strings.HasPrefix(subject, "$KV."+StateBucket+".lease.") ||
 		strings.HasPrefix(subject, "$KV."+StateBucket+".canary.")
+}
+
+// LinkSubject begins the subjects of the links of devices; see package phone. Who renews one ends all before it.
+const LinkSubject = "$KV." + StateBucket + ".phone.link."
+
+// EndedByRestore says that a key lets somebody in, or lets them do something once: a session, a sign-in that
+// has begun, a visit to a device, that a person is at one, a code. Each may have ended or been used since the
+// backup was made.
+func EndedByRestore(subject string) bool {
+	return slices.ContainsFunc([]string{
+		StateBucket + ".session.", StateBucket + ".sign-in.", StateBucket + ".visit.at.", StateBucket + ".phone.at.",
+		BadgesBucket + ".c.", BadgesBucket + ".u.",
+	}, func(prefix string) bool { return strings.HasPrefix(subject, "$KV."+prefix) })
 }
 
 // Stream is a stream that is needed; Share is its part of the embedded store in percent.

@@ -157,3 +157,14 @@ func TestVisitClocks(t *testing.T) {
 		}
 	}
 }
+
+// A restore brings no visit back: its person left.
+func TestNoVisitAfterRestore(t *testing.T) {
+	b := bustest.Open(t)
+	ada := arrive(t, NewVisits(b.State()), "west", "ada")
+	file := bustest.Backup(t, b)
+	ada.visits = NewVisits(bustest.Restore(t, b, file).State())
+	if u := ada.may("west"); u != useEnded {
+		t.Error(u)
+	}
+}
