@@ -7,6 +7,7 @@ import (
 	netmail "net/mail"
 	"strings"
 
+	"pullprint/connector/display"
 	"pullprint/connector/notify"
 	"pullprint/connector/notify/mail"
 	"pullprint/policy/strictyaml"
@@ -21,6 +22,9 @@ type Notices struct {
 	Teams Teams `yaml:"teams"`
 	// Webhooks are systems that are told of notices.
 	Webhooks []Webhook `yaml:"webhooks"`
+	// Titles says how messages to people show the titles of their jobs: hidden, masked or shown. They are
+	// read from Graph when a message is sent, and are in nothing else.
+	Titles string `yaml:"titles"`
 	// Templates is a folder with texts that take the place of the program's own.
 	Templates string `yaml:"templates"`
 	// BudgetLow is of how many percent of their budget people are told, or less.
@@ -65,6 +69,7 @@ func (n *Notices) fill(doc *strictyaml.Document) {
 	if doc.Has("notices.mail") && !n.Mail.Graph {
 		or(&n.Mail.SMTP.TLS, mail.StartTLS)
 	}
+	or(&n.Titles, display.Hidden)
 }
 
 // maxBudgetLow is the largest part of a budget, in percent, that can be called low.
@@ -84,6 +89,7 @@ func (k *checker) notices() {
 		"write notices.mail with from and smtp or graph, notices.teams, or notices.webhooks, as in config.example.yaml, or leave "+
 			"notices out: notices on NATS need no configuration", "notices without a channel: nothing would be sent")
 	k.webhooks(n.Webhooks)
+	k.oneOf("notices.titles", n.Titles, display.Hidden, display.Masked, display.Full)
 	if k.doc.Has("notices.budget_low") && (n.BudgetLow < 1 || n.BudgetLow > maxBudgetLow) {
 		k.add("notices.budget_low", fmt.Sprintf("write 1 to %d, as 10 for a tenth", maxBudgetLow), "notices.budget_low is out of range")
 	}

@@ -25,6 +25,7 @@ func (d *daemon) newNotifier() (*notify.Notifier, error) {
 		return nil, err
 	}
 	texts.Zone, texts.Place, texts.Languages, texts.People = d.zone, d.place, d.languages, d.graph
+	texts.Titles, texts.Show = d.graph, cfg.Titles
 	texts.Currency = func() string { return d.jobs.Evaluator.Policy().Currency() }
 	if at := d.o.Config.SignIn.PublicURL; at != "" {
 		texts.Link = strings.TrimSuffix(at, "/") + "/me"

@@ -46,6 +46,15 @@ var Kinds = []string{
 // out, since who did it without them may have seen to that.
 func Mandatory(kind string) bool { return kind == BadgeEnrolled || kind == PINChanged }
 
+// OfOneJob reports whether notices of a kind are about a job of the person.
+func OfOneJob(kind string) bool {
+	switch kind {
+	case Aborted, Kept, Failed, HoldEnding, HoldExpired, ReleasedByAnother:
+		return true
+	}
+	return false
+}
+
 // Notice is a message of PULLPRINT_NOTICES: what one person is to be told about one job. It holds no
 // more about the job than its decision does.
 type Notice struct {

@@ -11,8 +11,10 @@ import (
 	"unicode"
 
 	"pullprint/connector/catalog"
+	"pullprint/connector/display"
 	"pullprint/connector/notice"
 	"pullprint/policy/quota"
+	"pullprint/trigger/graph"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	// languageWithin is how long the language of a person is waited for: then the message is in that of
 	// the station. Looking for the address takes what is left of sendWithin.
 	languageWithin = 20 * time.Second
+	// titleWithin is how long the title of a job is waited for: it is of use, and not needed.
+	titleWithin = 10 * time.Second
 )
 
 // People tells in which language a person reads; *graph.Client is one.
@@ -30,11 +34,22 @@ type People interface {
 	Language(ctx context.Context, user string) (string, error)
 }
 
+// Titles tells what jobs are called; *graph.Client is one.
+type Titles interface {
+	// Title returns the title of a job of a person, by object id; empty when there is none, or when the
+	// job is another's. No error contains a title.
+	Title(ctx context.Context, job graph.Ref, owner string) (string, error)
+}
+
 // Texts make messages of notices, in the language of who is told. They are safe for concurrent use
 // once what they are told with is set; that may be left as it is.
 type Texts struct {
 	// People are asked for their language; nil is nobody.
 	People People
+	// Titles are asked what a job is called, as it is in no notice, if Show, a word of package display,
+	// lets people see it; as is, they are not asked.
+	Titles Titles
+	Show   string
 	// Languages are those for who reads none that is there, the first that is there.
 	Languages func() []string
 	// Zone is the one in which people are told times.
@@ -58,6 +73,9 @@ type data struct {
 	Count int
 	// In is the language of who is told.
 	In catalog.Language
+	// Title is what the job is called that the message is about; empty when it is about several, or when
+	// titles are not shown.
+	Title string
 	// Link is where they find their own page.
 	Link     string
 	currency string
@@ -111,7 +129,7 @@ func (t *Texts) check(of templates, name string) error {
 	kind, language := kindAndLanguage(name)
 	example := Example(kind, time.Now())
 	for _, count := range []int{1, 7} {
-		m, err := t.renderIn(t.catalog.Choose(language), of, &example, count)
+		m, err := t.renderIn(of, &example, data{Count: count, In: t.catalog.Choose(language), Title: "Minutes.pdf"})
 		if err != nil {
 			return err
 		}
@@ -124,7 +142,26 @@ func (t *Texts) check(of templates, name string) error {
 
 // render makes a message of a notice that stands for count of them.
 func (t *Texts) render(ctx context.Context, n *notice.Notice, count int) (Message, error) {
-	return t.renderIn(t.languageOf(ctx, n.Owner), *t.of.Load(), n, count)
+	with := data{Count: count, In: t.languageOf(ctx, n.Owner)}
+	if count == 1 && notice.OfOneJob(n.Kind) {
+		with.Title = t.title(ctx, n)
+	}
+	return t.renderIn(*t.of.Load(), n, with)
+}
+
+// title is the title of the job of a notice as people may see it. When it can't be read, as the job is
+// gone, the message has none. It is read for the message and kept nowhere.
+func (t *Texts) title(ctx context.Context, n *notice.Notice) string {
+	if t.Titles == nil || t.Show != display.Full && t.Show != display.Masked {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, titleWithin)
+	defer cancel()
+	title, err := t.Titles.Title(ctx, n.Ref, n.Owner)
+	if err != nil {
+		return ""
+	}
+	return display.Title(t.Show, title)
 }
 
 // languageOf is the language of a person. When it can't be read the message is in that of the station:
@@ -139,13 +176,15 @@ func (t *Texts) languageOf(ctx context.Context, owner string) catalog.Language {
 	return t.catalog.Choose(append([]string{own}, t.Languages()...)...)
 }
 
-func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, count int) (Message, error) {
-	tmpl := of.in(n.Kind, in.Code())
+// renderIn makes a message of a notice, with what is not in it.
+func (t *Texts) renderIn(of templates, n *notice.Notice, with data) (Message, error) {
+	tmpl := of.in(n.Kind, with.In.Code())
 	if tmpl == nil {
 		return Message{}, fmt.Errorf("no template for notices of kind %.40q", n.Kind)
 	}
 	out := limited{left: maxText}
-	err := tmpl.Execute(&out, data{t.localized(in, n), count, in, t.Link, t.Currency()})
+	with.Notice, with.Link, with.currency = t.localized(with.In, n), t.Link, t.Currency()
+	err := tmpl.Execute(&out, with)
 	if _, located := errors.AsType[template.ExecError](err); err != nil && !located {
 		err = fmt.Errorf("%s: %w", tmpl.Name(), err)
 	}
@@ -153,7 +192,7 @@ func (t *Texts) renderIn(in catalog.Language, of templates, n *notice.Notice, co
 		return Message{}, err
 	}
 	head, body, _ := strings.Cut(strings.ReplaceAll(out.String(), "\r", ""), "\n")
-	return Message{Kind: n.Kind, Language: in.Code(), Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
+	return Message{Kind: n.Kind, Language: with.In.Code(), Subject: shorten(oneLine(head)), Text: strings.TrimSpace(body)}, nil
 }
 
 // localized is a notice as people read it: in their language, zone and names, each value on one line.
