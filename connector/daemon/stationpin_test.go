@@ -211,6 +211,47 @@ func TestStationPINLocks(t *testing.T) {
 	})
 }
 
+// A PIN of which a key was missed is wrong, and no card of somebody else: typed once more it opens. Short
+// numbers can't be tried there either.
+func TestStationShortPIN(t *testing.T) {
+	for _, factors := range []string{"badge+pin", "pin", "badge, pin"} {
+		t.Run(factors, func(t *testing.T) {
+			bustest.Virtual(t, func(t *testing.T) {
+				s := askingPINs(t, zap.NewNop(), factors)
+				defer s.end()
+				s.enrol(studentID, "4711")
+				s.hold(1)
+				c := s.screen()
+				begin := func() {
+					t.Helper()
+					if factors == "badge+pin" {
+						c.badge(number)
+					} else {
+						c.post("name", url.Values{"badge": {"student@contoso.com"}})
+					}
+					c.asked()
+				}
+				begin()
+				for range 4 {
+					c.pin("27182")
+					c.asked("After five wrong")
+				}
+				c.pin(studentsPIN)
+				c.sees("Print all 1")
+				if factors == "pin" {
+					return
+				}
+				begin()
+				c.pin("4712")
+				c.pin("4711")
+				if strings.Contains(c.page, "Print all") {
+					t.Error("a reader that has shown five unknown numbers takes a sixth")
+				}
+			})
+		})
+	}
+}
+
 // Without badges the station asks who somebody is, and then for the PIN: the same of whoever is not known.
 func TestStationName(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {

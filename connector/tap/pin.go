@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -164,11 +165,20 @@ func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error)
 	return c, t.equalise(ctx, now)
 }
 
-// cardForName is ErrCard of a badge that is shown where a name is asked for. What may be the number of
-// one, and is none, counts as an unknown badge: numbers could be tried here without an end otherwise. It
-// counts whether or not somebody has it for a name, so that a locked reader does not tell.
+// cardForName is ErrCard of a badge that is shown where a name is asked for. Other numbers are counted whether
+// or not somebody has them for a name, so that a locked reader does not tell.
 func (t *Taps) cardForName(ctx context.Context, device, text string, now time.Time) error {
-	if t.card(device) == "" || graph.ValidUserName(text) {
+	if graph.ValidUserName(text) {
+		return nil
+	}
+	return t.cardOrGuess(ctx, device, text, now)
+}
+
+// cardOrGuess is ErrCard of a badge that is shown where something else is asked for. What may be the number
+// of one, and is none, counts as an unknown badge: numbers could be tried there without an end otherwise.
+// Of what may be a PIN, or a part of one, nothing is kept.
+func (t *Taps) cardOrGuess(ctx context.Context, device, text string, now time.Time) error {
+	if t.card(device) == "" {
 		return nil
 	}
 	switch _, err := t.badges.registry.Resolve(ctx, text, now); {
@@ -178,7 +188,7 @@ func (t *Taps) cardForName(ctx context.Context, device, text string, now time.Ti
 		return err
 	}
 	guess := t.canonical(text)
-	if t.maybePIN(device, text) {
+	if pin.TooShort(text) || t.maybePIN(device, text) {
 		guess = rand.Text()
 	}
 	t.countGuess(ctx, device, guess, now)
@@ -188,18 +198,22 @@ func (t *Taps) cardForName(ctx context.Context, device, text string, now time.Ti
 // EnteredPIN is who claims to be somebody at a station, once the PIN that they typed is right. It takes
 // as long as a tap that finds no jobs. A reader types where the focus is: ErrCard says that the text
 // is a badge to be shown, ErrAgain that it is the rest of the badge that was shown just before.
-// Neither counts as a PIN. The other errors are *LockedError, those of pin.PINs.Check, and what the
+// Neither counts as a PIN, nor does one that is too short, which is wrong. The other errors are *LockedError, those of pin.PINs.Check, and what the
 // store failed with.
 func (t *Taps) EnteredPIN(ctx context.Context, device string, c Claim, text string) (Visitor, error) {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
 		return Visitor{}, err
 	}
-	if !pin.Possible(text) {
+	short := pin.TooShort(text)
+	if !short && !pin.Possible(text) {
 		return Visitor{}, ErrCard
 	}
 	if age, ok := t.endOfTyped(device, text, now); ok && age < restFor {
 		return Visitor{}, ErrAgain
+	}
+	if short { // a key was missed, rather than a card shown that is so short
+		return Visitor{}, cmp.Or(t.cardOrGuess(ctx, device, text, now), t.equalise(ctx, now), pin.ErrWrong)
 	}
 	who, err := t.checkPIN(ctx, device, c, text, now)
 	if errors.Is(err, pin.ErrWrong) {

@@ -71,6 +71,11 @@ func Possible(text string) bool {
 	return len(text) >= MinLength && len(text) <= MaxLength && strings.Trim(text, "0123456789") == ""
 }
 
+// TooShort reports whether a text is a PIN but for the digits that are missing.
+func TooShort(text string) bool {
+	return text != "" && len(text) < MinLength && strings.Trim(text, "0123456789") == ""
+}
+
 // CheckNew reports with an ErrWeak that a PIN can't be taken.
 func CheckNew(pin string) error {
 	switch {
