@@ -26,9 +26,9 @@ func TestSetPIN(t *testing.T) {
 			{"27182", "27182", "A PIN has 6 to 12 digits"},
 			{"27182a", "27182a", "A PIN has 6 to 12 digits"},
 			{strings.Repeat("27182", 3), strings.Repeat("27182", 3), "A PIN has 6 to 12 digits"},
-			{"271828", "271829", "not the same PIN twice"},
-			{"777777", "777777", "is guessed first"},
-			{"654321", "654321", "is guessed first"},
+			{"271828", "271829", "The two PINs differ"},
+			{"777777", "777777", "is easy to guess"},
+			{"654321", "654321", "is easy to guess"},
 		} {
 			v.sees(v.send("/me/pin", url.Values{"pin": {w.pin}, "again": {w.again}}), http.StatusUnprocessableEntity, w.says)
 		}

@@ -42,9 +42,9 @@ func TestLendJobs(t *testing.T) {
 		}
 		student.says(find("Carl"), []string{"Carl Colleague", "carl@contoso.com", "8 hours", "31 days"}, []string{"4711", "There are more"})
 		student.says(find("Many"), []string{"Many 07", "There are more"}, []string{"Many 08", "\u202e"})
-		student.says(find("Zacharias"), []string{"Nobody has a name that begins so"}, nil)
+		student.says(find("Zacharias"), []string{"No name begins with that"}, nil)
 		student.says(find("Ma"), []string{"at least three letters"}, []string{"Many"})
-		student.says(find("' or 1"), []string{"Nobody has a name"}, nil)
+		student.says(find("' or 1"), []string{"No name begins"}, nil)
 		lend := func(to, hours string) string {
 			_, text := student.load("/me/lend", url.Values{"to": {to}, "hours": {hours}})
 			return text
@@ -107,16 +107,16 @@ func TestSearchesAreLimited(t *testing.T) {
 			return text
 		}
 		for range 30 {
-			student.says(find(), []string{"Nobody has a name"}, nil)
+			student.says(find(), []string{"No name begins"}, nil)
 		}
-		student.says(find(), []string{"You have searched often"}, nil)
+		student.says(find(), []string{"You have searched too often"}, nil)
 		teacher := o.surfer()
 		teacher.signIn(teacherID, "/me")
 		_, text := teacher.load("/me/lend/find", url.Values{"name": {"Zacharias"}})
-		teacher.says(text, []string{"Nobody has a name"}, nil)
+		teacher.says(text, []string{"No name begins"}, nil)
 		pass(time.Hour)
 		student.signIn(studentID, "/me")
-		student.says(find(), []string{"Nobody has a name"}, nil)
+		student.says(find(), []string{"No name begins"}, nil)
 	})
 }
 

@@ -5,7 +5,7 @@ package notice
 type Words struct{ Text, Remedy string }
 
 var words = map[string]Words{
-	Failed: {"The printer gave it up.", "Print it again, or at another printer if it fails there once more."},
+	Failed: {"The printer could not finish the job.", "Print it again, or at another printer if it fails there once more."},
 	BudgetLow: {
 		"Your print budget for this period is almost used up.", "Print on both sides or in black and white where that costs less.",
 	},

@@ -252,7 +252,7 @@ func sentOf(rec *job.Record, now graph.JobState) sent {
 	case state == paper.Printed, now == graph.JobCompleted:
 		return sent{Text: "Printed.", Look: job.Completed, ends: true}
 	case state == paper.Failed, now == graph.JobAborted:
-		return sent{Text: "Not printed: the printer gave it up. Send the document once more.", Look: job.Aborted, ends: true}
+		return sent{Text: "Not printed: the printer could not finish the job. Send the document once more.", Look: job.Aborted, ends: true}
 	case state == paper.Canceled, now == graph.JobCanceled:
 		return sent{Text: "Not printed: it was canceled at the printer.", Look: job.Aborted, ends: true}
 	case state == paper.Unknown:

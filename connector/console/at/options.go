@@ -72,7 +72,7 @@ func (p *Pages) cancel(rw http.ResponseWriter, req *http.Request) {
 	})
 	switch {
 	case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
-		p.list(rw, req, v, did{wrong: "The job can't be deleted any more: it is being printed, or has come to its end."})
+		p.list(rw, req, v, did{wrong: "The job can't be deleted any more: it is being printed, or has ended."})
 	case err != nil:
 		p.fail(rw, v, err)
 	default:

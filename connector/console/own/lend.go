@@ -125,10 +125,10 @@ func (p *Pages) findColleague(rw http.ResponseWriter, req *http.Request) {
 	data := lendPage{Name: strings.TrimSpace(req.PostFormValue("name"))}
 	switch {
 	case utf8.RuneCountInString(data.Name) < minName:
-		p.showLend(rw, req, who, data, "Write at least three letters of the name.")
+		p.showLend(rw, req, who, data, "Type at least three letters of the name.")
 		return
 	case !p.searches.Allows(who.Person, time.Now()):
-		p.showLend(rw, req, who, data, "You have searched often: try again in an hour.")
+		p.showLend(rw, req, who, data, "You have searched too often: try again in an hour.")
 		return
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), directory.LookupWithin)
@@ -170,7 +170,7 @@ func (p *Pages) lend(rw http.ResponseWriter, req *http.Request) {
 // told.
 func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duration) (wrong string, err error) {
 	if !p.searches.Allows(person, time.Now()) { // an id may be a guess, and each is looked up
-		return "You have searched often: try again in an hour.", nil
+		return "You have searched too often: try again in an hour.", nil
 	}
 	by, _, err := p.Releaser.Delegations().With(ctx, person, time.Now())
 	if err != nil {
@@ -196,7 +196,7 @@ func (p *Pages) lendTo(ctx context.Context, person, to string, long time.Duratio
 	return p.takeBack(ctx, person, to)
 }
 
-const tooManyLent = "Ten people may print for you already: end one of these first."
+const tooManyLent = "Ten people may print for you already: end it for one of them first."
 
 // takeBack ends what was just lent when forms that were sent at once, at any replicas, let more people print than
 // may: the last of them reads all. When several see too many, each takes its own back.

@@ -63,9 +63,9 @@ func refusedPIN(in view.Words, text, again string) string {
 	case !pin.Possible(text):
 		return in.Text("A PIN has %d to %d digits, and nothing else. Type another one.", pin.MinLength, pin.MaxLength)
 	case again != text:
-		return in.Text("That was not the same PIN twice. Type it once more in both fields.")
+		return in.Text("The two PINs differ. Type it once more in both fields.")
 	case pin.CheckNew(text) != nil:
-		return in.Text("This PIN is guessed first: its digits are all the same, or in a row. Type another one.")
+		return in.Text("This PIN is easy to guess: its digits are all the same, or in a row. Type another one.")
 	}
 	return ""
 }
@@ -84,7 +84,7 @@ func (p *Pages) setPIN(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if !p.pins.Allows(who.Person, now) {
-		ask(http.StatusTooManyRequests, who.in.Text("You have set your PIN very often. Try again in an hour."))
+		ask(http.StatusTooManyRequests, who.in.Text("You have set your PIN too often. Try again in an hour."))
 		return
 	}
 	err := p.Jobs.StoreAction(ctx, apiclient.Action{Action: actionSetPIN, Actor: who.Person, Owner: who.Person})

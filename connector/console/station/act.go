@@ -89,7 +89,7 @@ func (p *Pages) stationCancel(rw http.ResponseWriter, req *http.Request) {
 		gone, err := p.Jobs.Cancel(ctx, release.Cancellation{Key: job.Key(owner, ref), Owner: owner})
 		switch {
 		case errors.Is(err, release.ErrNoJob), errors.Is(err, release.ErrNotHeld):
-			d.wrong = "The job can't be deleted any more: it is being printed, or has come to its end."
+			d.wrong = "The job can't be deleted any more: it is being printed, or has ended."
 			return nil
 		case err != nil:
 			return err
