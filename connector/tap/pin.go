@@ -198,8 +198,8 @@ func (t *Taps) cardOrGuess(ctx context.Context, device, text string, now time.Ti
 // EnteredPIN is who claims to be somebody at a station, once the PIN that they typed is right. It takes
 // as long as a tap that finds no jobs. A reader types where the focus is: ErrCard says that the text
 // is a badge to be shown, ErrAgain that it is the rest of the badge that was shown just before.
-// Neither counts as a PIN, nor does one that is too short, which is wrong. The other errors are *LockedError, those of pin.PINs.Check, and what the
-// store failed with.
+// Neither counts as a PIN, nor does one that is too short, which is wrong. The other errors are *LockedError,
+// those of pin.PINs.Check, and what the store failed with.
 func (t *Taps) EnteredPIN(ctx context.Context, device string, c Claim, text string) (Visitor, error) {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
