@@ -82,7 +82,7 @@ func TestNextChannel(t *testing.T) { // it takes some seconds: one case is a day
 		{"refused", always(refused), always(taken), 1, 1, 0, hour, ""},
 		{"put off", always(later), always(taken), 4, 8, hour, 3 * hour, ""},
 		{"panics", panics, always(taken), 4, 8, hour, 3 * hour, ""},
-		{"down", always(down), always(taken), 4, 17, hour / 2, 3 * hour, ""},
+		{"down", always(down), always(taken), 4, 17, hour, 3 * hour, ""},
 		{"taken", always(taken), always(taken), 1, 1, never, hour, ""},
 		{"no address at all", always(none), always(none), 1, 1, never, hour, ""},
 		{"refused by both", always(refused), always(refused), 1, 1, never, hour, "mail: answered 550; teams: answered 550"},
