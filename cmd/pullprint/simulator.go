@@ -108,7 +108,8 @@ func runSimulator(ctx context.Context, o simulatorOptions) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for mail: %w; choose another address with --smtp", err), ln.Close())
 	}
-	fmt.Fprintf(o.out, "Mail is taken with notices: {mail: {from: printing@contoso.com, smtp: {address: %q, tls: none}}}\n",
+	fmt.Fprintf(o.out, "It takes mail too, with this in config.yaml:\n\n"+
+		"  notices: {mail: {from: printing@contoso.com, smtp: {address: %q, tls: none}}}\n",
 		mail.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return sim.ServeMail(ctx, mail) })
