@@ -187,3 +187,18 @@ func (c *checker) findsMistakes(t *testing.T) {
 		}
 	}
 }
+
+// README names every verb.
+func TestREADMENamesVerbs(t *testing.T) {
+	t.Parallel()
+	root, err := newChecker(t).verbs.learn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := textOf(t, "../README.md")
+	for _, name := range root.children {
+		if name != "help" && !strings.Contains(readme, "`"+name) {
+			t.Errorf("README.md does not name `pullprint %s`", name)
+		}
+	}
+}
