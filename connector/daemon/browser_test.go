@@ -47,6 +47,14 @@ type browser struct {
 	ctx  context.Context
 	base string
 	*proxy
+	scriptless bool // pages run no script
+}
+
+// withoutScripts lets pages run no script from now on.
+func (b *browser) withoutScripts() {
+	b.t.Helper()
+	b.scriptless = true
+	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
 }
 
 // underWatch runs the browser in a group of its own. When the test process is gone,
@@ -184,7 +192,7 @@ func newBrowser(t *testing.T, base string) *browser {
 		_ = test.Close()
 	})
 	p := newProxy(t, base)
-	return &browser{t, ctx, p.server.URL, p}
+	return &browser{t: t, ctx: ctx, base: p.server.URL, proxy: p}
 }
 
 func (b *browser) do(what string, actions ...chromedp.Action) {
@@ -210,7 +218,7 @@ func (b *browser) sees(text string) {
 }
 
 // picture leaves pictures at the sizes of a desktop, a kiosk and a phone, light and
-// dark.
+// dark, and fails for what axe finds serious on a desktop.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	for _, screen := range []struct {
@@ -227,6 +235,9 @@ func (b *browser) picture(name string) {
 				chromedp.FullScreenshot(&png, 100))
 			if wide {
 				b.t.Errorf("%s is wider than a screen of %d", name, screen.width)
+			}
+			if screen.name == "desktop" {
+				b.accessible(name, screen.name+" "+scheme)
 			}
 			if *screenshots != "" {
 				file := filepath.Join(*screenshots, strings.Join([]string{name, screen.name, scheme}, "-")+".png")

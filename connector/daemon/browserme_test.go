@@ -16,7 +16,8 @@ import (
 	"pullprint/trigger/graph/graphtest"
 )
 
-// narrow leaves a picture of a page on the narrowest phone, and fails if the page is wider.
+// narrow leaves a picture of a page on the narrowest phone, and fails if the page is wider or axe finds
+// something serious.
 func (b *browser) narrow(name string) {
 	b.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
@@ -30,6 +31,7 @@ func (b *browser) narrow(name string) {
 		if wide {
 			b.t.Errorf("%s is wider than a screen of 360", name)
 		}
+		b.accessible(name, "360 "+scheme)
 		if *screenshots == "" {
 			continue
 		}
@@ -66,7 +68,7 @@ func TestBrowserOwnPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.hold(2)
-	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	b.withoutScripts()
 	for _, page := range []string{"/", "/me"} {
 		b.open(page)
 		b.do("sign in", chromedp.WaitVisible(`a.button`))
@@ -135,7 +137,7 @@ func TestBrowserFromAfar(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.hold(1)
-	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	b.withoutScripts()
 	b.open("/me")
 	b.do("choose", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "student@")]`, chromedp.BySearch))
 	b.sees("Print all 2")

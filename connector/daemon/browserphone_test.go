@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"go.uber.org/zap"
@@ -68,7 +67,7 @@ func TestBrowserPhone(t *testing.T) {
 	s.await("they are held", seenWithin, func() bool { return len(s.all()) == 2 })
 	s.hold(2)
 	west, east := b.linkOf("hq-2-west"), b.linkOf("hq-2-east")
-	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	b.withoutScripts()
 	b.open(west)
 	b.sees("Sign in to see the jobs that wait for you")
 	b.onPhone("at-signin")
@@ -135,7 +134,7 @@ func TestBrowserSelfEnrol(t *testing.T) {
 	b.onPhone("claim")
 	var code string
 	b.do("read the code", chromedp.Text(".code-shown", &code))
-	b.do("without scripts", emulation.SetScriptExecutionDisabled(true))
+	b.withoutScripts()
 	b.open("/me")
 	b.do("sign in", chromedp.Click("a.button"), chromedp.Click(`//button[contains(., "student@")]`, chromedp.BySearch))
 	b.sees("Your badge")

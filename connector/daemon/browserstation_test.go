@@ -43,23 +43,30 @@ func (b *browser) looksGood(name string) { b.t.Helper(); b.fits(name, 390, 1024)
 func (b *browser) fits(name string, touched ...int64) {
 	b.t.Helper()
 	b.picture(name)
-	finds := func(what, js string, more ...chromedp.EvaluateOption) {
-		b.t.Helper()
-		var list []string
-		b.do(what, chromedp.Evaluate(js, &list, more...))
-		for _, one := range list {
-			b.t.Errorf("%s: %s: %s", name, what, one)
-		}
-	}
 	for _, width := range []int64{390, 1024} {
 		b.do("a screen", chromedp.EmulateViewport(width, 600))
 		if slices.Contains(touched, width) {
-			finds("too small", tooSmall)
+			b.finds(name, "too small", tooSmall)
 		}
 		b.do("large text", chromedp.Evaluate(`document.documentElement.style.fontSize = "200%"`, nil))
-		finds("cut off with large text", cutOff)
+		b.finds(name, "cut off with large text", cutOff)
 		b.do("text", chromedp.Evaluate(`document.documentElement.style.fontSize = ""`, nil))
 	}
+}
+
+// finds fails the test for each thing that a script finds on a page.
+func (b *browser) finds(name, what, js string, more ...chromedp.EvaluateOption) {
+	b.t.Helper()
+	var list []string
+	b.do(what, chromedp.Evaluate(js, &list, more...))
+	for _, one := range list {
+		b.t.Errorf("%s: %s: %s", name, what, one)
+	}
+}
+
+// accessible fails the test for what axe, when it is there, finds serious on a page as it is shown now.
+func (b *browser) accessible(name, shown string) {
+	b.t.Helper()
 	if *axeFile == "" {
 		return
 	}
@@ -67,11 +74,10 @@ func (b *browser) fits(name string, touched ...int64) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for _, scheme := range []string{"light", "dark"} {
-		b.do("axe", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-			chromedp.Evaluate(string(src), nil))
-		finds(scheme, serious, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })
-	}
+	// axe waits for timers, which run with scripts only; those of the page have had their time.
+	b.do("axe", emulation.SetScriptExecutionDisabled(false), chromedp.Evaluate(string(src), nil))
+	b.finds(name, shown, serious, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })
+	b.do("scripts as before", emulation.SetScriptExecutionDisabled(b.scriptless))
 }
 
 // stationWithAll is a station with everything that a page can have: titles, a budget that does
