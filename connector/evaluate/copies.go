@@ -61,10 +61,10 @@ func (d *defaultCopies) of(ctx context.Context, id string) (defaults, error) {
 	return now, err
 }
 
-// readSides finds out whether a job that prints where it was sent prints on one side only. When that
-// is not known, it prints as it says. Where a held job prints is known at its release.
+// readSides finds out whether a job for both sides that prints where it was sent prints on one side
+// only. When that is not known, it prints as it says. Where a held job prints is known at its release.
 func (e *Evaluator) readSides(ctx context.Context, needs policy.Needs, eval *Evaluation) {
-	if !needs.Pages || eval.Point != policy.Arrival || eval.Queue.Mode != printer.ModeDirect {
+	if !needs.Pages || !eval.Job.Duplex || eval.Point != policy.Arrival || eval.Queue.Mode != printer.ModeDirect {
 		return
 	}
 	of, err := e.copies.of(ctx, eval.job.Ref.Printer)

@@ -82,8 +82,8 @@ func (l *Ledger) load(ctx context.Context, key string) (*quota.State, uint64, er
 	return s, rev, nil
 }
 
-// ErrBusy says that an account was not changed: others changed it at every try. The caller
-// can try again at once.
+// ErrBusy says that an account was not changed: others changed it at every try, or until the
+// context ended. The caller can try again at once.
 var ErrBusy = errors.New("too many concurrent updates of the account")
 
 // maxOutbox is how many entries an account keeps that are not surely in the history: from then
@@ -133,7 +133,7 @@ func (l *Ledger) change(
 		}
 		// Another change was faster. There is nothing to wait for: one of them has got on.
 		if err := ctx.Err(); err != nil {
-			return quota.Entry{}, fmt.Errorf("store account: another change was faster: %w", err)
+			return quota.Entry{}, fmt.Errorf("store account: %w: %w", ErrBusy, err)
 		}
 	}
 	return quota.Entry{}, fmt.Errorf("store account: %w", ErrBusy)
@@ -148,7 +148,7 @@ func (l *Ledger) lock(ctx context.Context, key string) (unlock func(), err error
 	case lock <- struct{}{}:
 		return func() { <-lock }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("change account: wait for another change: %w", ctx.Err())
+		return nil, fmt.Errorf("change account: %w: %w", ErrBusy, ctx.Err())
 	}
 }
 
