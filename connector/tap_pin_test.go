@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -180,10 +181,15 @@ func TestForgottenBadge(t *testing.T) {
 			bustest.Virtual(t, func(t *testing.T) {
 				k := openKeypads(t, factorsOf(list)...)
 				code := k.code(t, badge.ForVisit)
-				if _, err := k.taps.Forgot(t.Context(), "hq-2-west", k.code(t, badge.ForPIN)); err == nil {
+				var who tap.Visitor
+				visits := func(v tap.Visitor) error {
+					who = v
+					return nil
+				}
+				if err := k.taps.Forgot(t.Context(), "hq-2-west", k.code(t, badge.ForPIN), visits); err == nil {
 					t.Error("a code for a PIN opens a visit")
 				}
-				who, err := k.taps.Forgot(t.Context(), "hq-2-west", code)
+				err := k.taps.Forgot(t.Context(), "hq-2-west", code, visits)
 				got := "visit"
 				switch {
 				case errors.Is(err, tap.ErrNoBadges):
@@ -202,12 +208,40 @@ func TestForgottenBadge(t *testing.T) {
 				if got != "refused" && (who.Owner != studentID || k.taps.StillValid(t.Context(), "hq-2-west", who) != nil) {
 					t.Errorf("%+v", who)
 				}
-				if _, err := k.taps.Forgot(t.Context(), "hq-2-west", code); err == nil {
+				if err := k.taps.Forgot(t.Context(), "hq-2-west", code, visits); err == nil {
 					t.Error("a code is good twice")
 				}
 			})
 		})
 	}
+}
+
+// Of two devices at which a code is typed at once one opens a visit; where it can't be shown, the code stays good.
+func TestForgottenBadgeAtOnce(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		k := openKeypads(t, printer.ByBadge)
+		code, failed := k.code(t, badge.ForVisit), errors.New("Graph is away")
+		if err := k.taps.Forgot(t.Context(), "hq-2-west", code, func(tap.Visitor) error { return failed }); !errors.Is(err, failed) {
+			t.Fatal(err)
+		}
+		var opened, wrong atomic.Int32
+		var both sync.WaitGroup
+		for _, device := range []string{"hq-2-west", "hq-2-east"} {
+			both.Go(func() {
+				err := k.taps.Forgot(t.Context(), device, code, func(tap.Visitor) error {
+					opened.Add(1)
+					return nil
+				})
+				if errors.Is(err, badge.ErrCode) {
+					wrong.Add(1)
+				}
+			})
+		}
+		both.Wait()
+		if opened.Load() != 1 || wrong.Load() != 1 {
+			t.Errorf("opened at %d devices, wrong at %d", opened.Load(), wrong.Load())
+		}
+	})
 }
 
 func (k *keypads) code(t *testing.T, purpose badge.Purpose) string {
@@ -226,13 +260,22 @@ func TestSetPINByCode(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {
 		k := openKeypads(t, printer.ByPIN)
 		code := k.code(t, badge.ForPIN)
-		if _, err := k.taps.SetPIN(t.Context(), "hq-2-west", code, "123456"); !errors.Is(err, pin.ErrWeak) {
+		audited := ""
+		audit := func(owner string) error {
+			audited += owner
+			return nil
+		}
+		if err := k.taps.SetPIN(t.Context(), "hq-2-west", code, "123456", audit); !errors.Is(err, pin.ErrWeak) || audited != "" {
 			t.Error(err)
 		}
-		if owner, err := k.taps.SetPIN(t.Context(), "hq-2-west", code, wrongPIN); err != nil || owner != studentID {
-			t.Fatal(owner, err)
+		failed := errors.New("the store is away")
+		if err := k.taps.SetPIN(t.Context(), "hq-2-west", code, wrongPIN, func(string) error { return failed }); !errors.Is(err, failed) {
+			t.Fatal(err)
 		}
-		if _, err := k.taps.SetPIN(t.Context(), "hq-2-west", code, rightPIN); !errors.Is(err, badge.ErrCode) {
+		if err := k.taps.SetPIN(t.Context(), "hq-2-west", code, wrongPIN, audit); err != nil || audited != studentID {
+			t.Fatal(audited, err)
+		}
+		if err := k.taps.SetPIN(t.Context(), "hq-2-west", code, rightPIN, audit); !errors.Is(err, badge.ErrCode) {
 			t.Error(err)
 		}
 		k.hold()

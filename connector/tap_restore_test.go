@@ -40,7 +40,8 @@ func TestNoCodeAfterRestore(t *testing.T) {
 		t.Error("a badge:", err)
 	}
 	for _, purpose := range []badge.Purpose{badge.ForVisit, badge.ForPIN} {
-		if _, err := registry.UseCode(ctx, codes[purpose], purpose, time.Now()); !errors.Is(err, badge.ErrCode) {
+		done := func(string) error { return nil }
+		if err := registry.UseCode(ctx, codes[purpose], purpose, time.Now(), done); !errors.Is(err, badge.ErrCode) {
 			t.Error(purpose, err)
 		}
 	}

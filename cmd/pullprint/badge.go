@@ -196,27 +196,36 @@ func badgeRevoke(f *apiFlags) *cobra.Command {
 }
 
 func badgeCode(f *apiFlags) *cobra.Command {
-	var owner, upn string
+	var in apiclient.CodeBody
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use: "code", Short: "Make a one-time code with which a person enrols a badge at a station", Args: wants(),
+		Use: "code", Short: "Make a one-time code that a person types at a station", Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := ownerFlag(&owner); err != nil {
+			if err := ownerFlag(&in.Owner); err != nil {
 				return err
 			}
 			c, err := f.client(cmd)
 			if err != nil {
 				return err
 			}
+			does, ok := map[string]string{
+				"badge": "enrols one badge", "visit": "shows their jobs once, without the badge,", "pin": "sets their PIN once",
+			}[in.For]
+			if !ok {
+				return usageError{errors.New("--for is badge, visit or pin")}
+			}
+			in.ValidFor = life.String()
 			return printAnswer(f, cmd, func(w io.Writer, out apiclient.CodeIssued) error {
-				_, err := fmt.Fprintf(w, "%s\nIt enrols one badge at any release station, until %s.\n", out.Code,
+				_, err := fmt.Fprintf(w, "%s\nIt %s at any release station, until %s.\n", out.Code, does,
 					out.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err
-			})(c.Code(cmd.Context(), owner, upn, life))
+			})(c.CodeFor(cmd.Context(), in))
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")
-	cmd.Flags().StringVar(&upn, "upn", "", "their user principal `NAME`, for lists")
+	cmd.Flags().StringVar(&in.Owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")
+	cmd.Flags().StringVar(&in.UserPrincipalName, "upn", "", "their user principal `NAME`, for lists")
+	cmd.Flags().StringVar(&in.For, "for", "badge",
+		"`WHAT` it is for: badge enrols one, visit prints once without a badge, pin sets a PIN")
 	durationVar(cmd.Flags(), &life, "valid-for", 24*time.Hour, "for how long, at most 7d")
 	return cmd
 }

@@ -199,6 +199,10 @@ func (a *API) issueCode(r *request) (any, error) {
 	if a.Badges == nil {
 		return nil, ErrNoBadges
 	}
+	purpose, ok := badge.PurposeOf(in.For)
+	if !ok {
+		return nil, badRequest("for must be badge, visit or pin")
+	}
 	life := defaultCode
 	if in.ValidFor != "" {
 		var err error
@@ -217,12 +221,12 @@ func (a *API) issueCode(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), apiclient.Action{Owner: owner}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: owner, For: string(purpose)}); err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	code, err := a.Badges.IssueCode(r.Context(), badge.Enrolment{
-		Owner: owner, UserPrincipalName: name, By: r.caller.Name, Now: now,
+		Owner: owner, UserPrincipalName: name, By: r.caller.Name, Code: purpose, Now: now,
 	}, life, rand.Reader)
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ var operations = map[string]operation{
 		csv: true, answer: apiclient.Imported{},
 	},
 	"POST /v1/badges/codes": {
-		summary: "Make a one-time code for enrolling a badge at a station.",
+		summary: "Make a one-time code for a station: to enrol a badge, to print once without it, or to set a PIN.",
 		body:    apiclient.CodeBody{}, required: []string{"owner"}, answer: apiclient.CodeIssued{},
 	},
 	"GET /v1/pins/{user}": {

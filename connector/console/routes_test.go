@@ -71,6 +71,8 @@ var pageMatrix = map[string]string{
 	"POST /station/{device}/leave":       "west operate admin",
 	"GET /station/{device}/enrol":        "west operate admin",
 	"POST /station/{device}/enrol":       "west operate admin",
+	"GET /station/{device}/code":         "west operate admin",
+	"POST /station/{device}/code":        "west operate admin",
 	"GET /station/{device}/claim":        "west operate admin",
 	"GET /station/{device}/pin":          "west operate admin",
 	"POST /station/{device}/pin":         "west operate admin",

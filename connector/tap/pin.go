@@ -236,37 +236,36 @@ func (t *Taps) EnteredPIN(ctx context.Context, device string, c Claim, text stri
 	return who, err
 }
 
-// Forgot is who a one-time code stands in for the badge of, for one visit: as a badge would, with a
-// PIN besides where the device asks for one. The error is ErrNoBadges where badges count for nothing. A
-// wrong code counts as an unknown badge.
-func (t *Taps) Forgot(ctx context.Context, device, code string) (Visitor, error) {
-	if t.card(device) == "" {
-		return Visitor{}, ErrNoBadges
-	}
-	var owner string
-	err := t.Enrol(ctx, device, code, func(now time.Time) (err error) {
-		owner, err = t.badges.registry.UseCode(context.WithoutCancel(ctx), code, badge.ForVisit, now)
-		return err
+// Forgot calls open with whom a one-time code stands in for the badge of, for one visit: as a badge would,
+// with a PIN besides where the device asks for one. The code is not used up when open fails, nor where
+// badges count for nothing: the error is ErrNoBadges then. A wrong code counts as an unknown badge; one
+// for something else is a *badge.PurposeError. The other errors are those of Enrol and of open.
+func (t *Taps) Forgot(ctx context.Context, device, code string, open func(who Visitor) error) error {
+	return t.Enrol(ctx, device, code, func(now time.Time) error {
+		do := func(owner string) error {
+			if t.card(device) == "" {
+				return ErrNoBadges
+			}
+			return open(t.visitor(device, Claim{Owner: owner, Badge: t.badges.GuessTag("code\x00" + code), Named: true}))
+		}
+		return t.badges.registry.UseCode(context.WithoutCancel(ctx), code, badge.ForVisit, now, do)
 	})
-	if err != nil {
-		return Visitor{}, err
-	}
-	return t.visitor(device, Claim{Owner: owner, Badge: t.badges.GuessTag("code\x00" + code), Named: true}), nil
 }
 
-// SetPIN sets the PIN of the person whom a one-time code is of, and tells who that is. A PIN that can't
-// be taken does not use the code up; a wrong code counts as an unknown badge. The errors are those of
-// Enrol and of pin.PINs.Set.
-func (t *Taps) SetPIN(ctx context.Context, device, code, text string) (owner string, err error) {
+// SetPIN sets the PIN of the person whom a one-time code is of, once audit has recorded whose it is. The
+// code is not used up by a PIN that can't be taken or stored; a wrong code counts as an unknown badge, each
+// time, as the PIN may be the number of one that is tried, and nothing that is made of it is kept. The errors are those of Enrol, of audit and of pin.PINs.Set.
+func (t *Taps) SetPIN(ctx context.Context, device, code, text string, audit func(owner string) error) error {
 	if err := pin.CheckNew(text); err != nil {
-		return "", err
+		return err
 	}
-	err = t.Enrol(ctx, device, code, func(now time.Time) (err error) {
+	return t.Enrol(ctx, device, rand.Text(), func(now time.Time) error {
 		ctx := context.WithoutCancel(ctx)
-		if owner, err = t.badges.registry.UseCode(ctx, code, badge.ForPIN, now); err != nil {
-			return err
-		}
-		return t.factors.pins.Set(ctx, owner, text, "code", now)
+		return t.badges.registry.UseCode(ctx, code, badge.ForPIN, now, func(owner string) error {
+			if err := audit(owner); err != nil {
+				return err
+			}
+			return t.factors.pins.Set(ctx, owner, text, "code", now)
+		})
 	})
-	return owner, err
 }

@@ -305,14 +305,15 @@ func (t *Taps) LockedUntil(device string, now time.Time) time.Time {
 
 // Enrol enrols a badge at a device by calling redeem with the time. A wrong code and somebody
 // else's badge count as an unknown badge, so that codes and numbers can't be guessed; guess
-// identifies what was tried. An error of the store does not count.
+// identifies what was tried. An error of the store does not count, nor does a code for something else.
 func (t *Taps) Enrol(ctx context.Context, device, guess string, redeem func(now time.Time) error) error {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
 		return err
 	}
 	err := redeem(now)
-	if errors.Is(err, badge.ErrCode) || errors.Is(err, badge.ErrTaken) {
+	var other *badge.PurposeError
+	if errors.Is(err, badge.ErrCode) && !errors.As(err, &other) || errors.Is(err, badge.ErrTaken) {
 		t.countGuess(ctx, device, "enrol\x00"+guess, now)
 	}
 	if err != nil {

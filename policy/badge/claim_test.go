@@ -142,6 +142,35 @@ func TestClaimAcrossKeys(t *testing.T) {
 	}
 }
 
+func nothing(string) error { return nil }
+
+// What fails does not use the code up, which tells whose it is; of two at once one does it.
+func TestUseCode(t *testing.T) {
+	reg := newRegistry(t, newMemory(), keyLine(1))
+	e := enrolment(ada)
+	e.Code = ForPIN
+	text, err := reg.IssueCode(t.Context(), e, time.Hour, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed, did := errors.New("busy"), 0
+	if err := reg.UseCode(t.Context(), text, ForPIN, now, func(string) error { return failed }); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	err = reg.UseCode(t.Context(), text, ForPIN, now, func(owner string) error {
+		if did++; owner != ada {
+			t.Error(owner)
+		}
+		return reg.UseCode(t.Context(), text, ForPIN, now, nothing)
+	})
+	if !errors.Is(err, ErrCode) || did != 1 {
+		t.Errorf("used while it is being used: %v, %d", err, did)
+	}
+	if err := reg.UseCode(t.Context(), text, ForPIN, now.Add(time.Hour), nothing); !errors.Is(err, ErrCode) {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
 // A code is good for what it was issued for, once, and for nothing else.
 func TestCodeFor(t *testing.T) {
 	reg := newRegistry(t, newMemory(), keyLine(1))
@@ -158,13 +187,13 @@ func TestCodeFor(t *testing.T) {
 			t.Errorf("%s enrols a badge: %v", purpose, err)
 		}
 		for _, wrong := range []Purpose{ForVisit, ForPIN} {
-			if _, err := reg.UseCode(t.Context(), text, wrong, now); wrong != purpose && !errors.Is(err, ErrCode) {
+			if err := reg.UseCode(t.Context(), text, wrong, now, nothing); wrong != purpose && !errors.Is(err, ErrCode) {
 				t.Errorf("%s is good for %s: %v", purpose, wrong, err)
 			} else if wrong == purpose && err != nil {
 				t.Errorf("%s: %v", purpose, err)
 			}
 		}
-		if _, err := reg.UseCode(t.Context(), text, purpose, now); !errors.Is(err, ErrCode) || errors.As(err, new(*PurposeError)) {
+		if err := reg.UseCode(t.Context(), text, purpose, now, nothing); !errors.Is(err, ErrCode) || errors.As(err, new(*PurposeError)) {
 			t.Errorf("%s twice: %v", purpose, err)
 		}
 	}
@@ -172,10 +201,10 @@ func TestCodeFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := reg.UseCode(t.Context(), text, ForVisit, now); !errors.Is(err, ErrCode) {
+	if err := reg.UseCode(t.Context(), text, ForVisit, now, nothing); !errors.Is(err, ErrCode) {
 		t.Errorf("a code for a badge opens a visit: %v", err)
 	}
-	if _, err := reg.UseCode(t.Context(), text, ForBadge, now.Add(time.Hour)); !errors.Is(err, ErrCode) {
+	if err := reg.UseCode(t.Context(), text, ForBadge, now.Add(time.Hour), nothing); !errors.Is(err, ErrCode) {
 		t.Errorf("after its end: %v", err)
 	}
 }

@@ -47,6 +47,17 @@ type code struct {
 	Expires           time.Time `json:"expires"`
 }
 
+// PurposeOf is the purpose with a name: badge, which is that of no name too, visit or pin.
+func PurposeOf(name string) (p Purpose, ok bool) {
+	switch p = Purpose(name); p {
+	case "badge":
+		return ForBadge, true
+	case ForBadge, ForVisit, ForPIN:
+		return p, true
+	}
+	return "", false
+}
+
 // IssueCode makes a code with which its holder does what e.Code is for, once. Only its hash is
 // stored; validFor is at most MaxCodeLife, and random is where randomness comes from.
 func (reg *Registry) IssueCode(
@@ -128,23 +139,27 @@ func (e *PurposeError) Error() string { return "the code is for something else" 
 // Unwrap makes it an ErrCode.
 func (e *PurposeError) Unwrap() error { return ErrCode }
 
-// UseCode uses a code up that is for a visit or a PIN, and tells whose it is. If the process dies
-// before what it is for is done, a new code is needed. The error is ErrCode, which is a
-// *PurposeError of a code for something else, or why it can't be told.
+// UseCode uses a code up that is for a visit or a PIN, for what do does for its owner. The code is used
+// up before, so that of many at once one does it, and is good again when do fails; if the process dies
+// between, a new code is needed. The error is ErrCode, which is a *PurposeError of a code for something
+// else, that of do, or why it can't be told.
 func (reg *Registry) UseCode(
-	ctx context.Context, text string, purpose Purpose, now time.Time,
-) (owner string, err error) {
+	ctx context.Context, text string, purpose Purpose, now time.Time, do func(owner string) error,
+) error {
 	c, at, rev, err := reg.findCode(ctx, text, purpose, now)
 	if err != nil {
-		return "", err
+		return err
 	}
 	switch ok, err := reg.kv.Delete(ctx, at, rev); {
 	case err != nil:
-		return "", fmt.Errorf("use code: %w", err)
+		return fmt.Errorf("use code: %w", err)
 	case !ok:
-		return "", ErrCode
+		return ErrCode
 	}
-	return c.Owner, nil
+	if err := do(c.Owner); err != nil {
+		return errors.Join(err, reg.giveBack(ctx, at, c, now))
+	}
+	return nil
 }
 
 // Redeem enrols a badge by a code. The code is used up before the badge is
@@ -208,7 +223,7 @@ func (reg *Registry) redeemed(ctx context.Context, number, canonical string, c c
 	return Badge{}, ErrCode
 }
 
-// giveBack stores a code again that enrolled nothing.
+// giveBack stores a code again that did nothing.
 func (reg *Registry) giveBack(ctx context.Context, at string, c code, now time.Time) error {
 	value, err := json.Marshal(c)
 	if err != nil {

@@ -104,7 +104,12 @@ func (c *Client) ImportValid(ctx context.Context, r io.Reader, replace, asIs boo
 
 // Code makes a one-time code for enrolling a badge.
 func (c *Client) Code(ctx context.Context, owner, upn string, validFor time.Duration) (out CodeIssued, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", CodeBody{owner, upn, validFor.String()}, &out)
+	return c.CodeFor(ctx, CodeBody{Owner: owner, UserPrincipalName: upn, ValidFor: validFor.String()})
+}
+
+// CodeFor makes a one-time code for what the body says.
+func (c *Client) CodeFor(ctx context.Context, body CodeBody) (out CodeIssued, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", body, &out)
 	return out, err
 }
 
@@ -135,4 +140,7 @@ type CodeBody struct {
 	UserPrincipalName string `json:"user_principal_name"`
 	// ValidFor is a duration, as 24h or 7d.
 	ValidFor string `json:"valid_for"`
+	// For is badge, which is what is meant when it is empty: to enrol one; visit: to see and print one's jobs
+	// once, without the badge; or pin: to set a PIN.
+	For string `json:"for,omitempty"`
 }

@@ -39,6 +39,8 @@ type Action struct {
 	// Account is the key of an account that is changed, Note why.
 	Account string `json:"account,omitempty"`
 	Note    string `json:"note,omitempty"`
+	// For is what a code is for: visit or pin; empty of one for enrolling a badge.
+	For string `json:"for,omitempty"`
 }
 
 // DecisionList is the answer to GET /v1/decisions: oldest first.

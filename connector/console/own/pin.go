@@ -57,19 +57,6 @@ func (p *Pages) showPIN(rw http.ResponseWriter, req *http.Request, who visitor, 
 	p.Site.Show(rw, status, "mepin", shown)
 }
 
-// refusedPIN says why a PIN can't be taken; it is empty for one that can.
-func refusedPIN(in view.Words, text, again string) string {
-	switch {
-	case !pin.Possible(text):
-		return in.Text("A PIN has %d to %d digits, and nothing else. Type another one.", pin.MinLength, pin.MaxLength)
-	case again != text:
-		return in.Text("The two PINs differ. Type it once more in both fields.")
-	case pin.CheckNew(text) != nil:
-		return in.Text("This PIN is easy to guess: its digits are all the same, or in a row. Type another one.")
-	}
-	return ""
-}
-
 // setPIN sets the PIN of whoever is signed in. The sign-in proves who they are: whoever forgot their PIN
 // needs no other.
 func (p *Pages) setPIN(rw http.ResponseWriter, req *http.Request) {
@@ -79,7 +66,7 @@ func (p *Pages) setPIN(rw http.ResponseWriter, req *http.Request) {
 	}
 	ask := func(status int, wrong string) { p.showPIN(rw, req, who, status, pinPage{wrong: wrong}) }
 	ctx, now, text := context.WithoutCancel(req.Context()), time.Now(), req.PostFormValue("pin")
-	if wrong := refusedPIN(who.in, text, req.PostFormValue("again")); wrong != "" {
+	if wrong := view.RefusedPIN(who.in, text, req.PostFormValue("again")); wrong != "" {
 		ask(http.StatusUnprocessableEntity, wrong)
 		return
 	}

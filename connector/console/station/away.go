@@ -75,6 +75,8 @@ var messages = []message{
 	{wrongName, http.StatusOK},
 	{lockedPIN, http.StatusTooManyRequests},
 	{busyPIN, http.StatusOK},
+	{wrongCode, http.StatusUnprocessableEntity},
+	{tooManyTries, http.StatusTooManyRequests},
 }
 
 // said is the message that the address of a page has.

@@ -114,8 +114,10 @@ func (p *Pages) identified(rw http.ResponseWriter, req *http.Request, s *station
 }
 
 // begin begins the visit of a badge's owner with a page that has their jobs, unless
-// another card was shown meanwhile.
-func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage, who tap.Visitor, card string) {
+// another card was shown meanwhile. It returns the ticket of the page, which is empty where there is none.
+func (p *Pages) begin(
+	ctx context.Context, rw http.ResponseWriter, s stationPage, who tap.Visitor, card string,
+) (ticket string) {
 	ticket, ok, err := p.Visits.begin(ctx, s.Device, who, card)
 	switch {
 	case err != nil:
@@ -125,7 +127,9 @@ func (p *Pages) begin(ctx context.Context, rw http.ResponseWriter, s stationPage
 	default:
 		s.Ticket = ticket
 		p.jobs(rw, s, "")
+		return ticket
 	}
+	return ""
 }
 
 // visitEnded is the answer to a form after its visit.

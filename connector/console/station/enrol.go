@@ -81,9 +81,9 @@ func (p *Pages) stationRedeem(rw http.ResponseWriter, req *http.Request) {
 			Title: "Show your badge", Refresh: forgetAfter, Then: Path(device), Data: s,
 		})
 	case errors.As(err, &locked):
-		p.enrol(rw, http.StatusTooManyRequests, s, "Too many tries. Please wait a minute.")
+		p.enrol(rw, http.StatusTooManyRequests, s, tooManyTries)
 	case errors.Is(err, badge.ErrCode):
-		p.enrol(rw, http.StatusUnprocessableEntity, s, "That code is wrong, used already, or has expired. Ask for a new one.")
+		p.enrol(rw, http.StatusUnprocessableEntity, s, wrongCode)
 	case errors.Is(err, badge.ErrTaken):
 		p.enrol(rw, http.StatusConflict, s, "This badge belongs to somebody else. Ask your administrator.")
 	case errors.Is(err, badge.ErrNumber):

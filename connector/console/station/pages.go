@@ -78,7 +78,8 @@ func New(d Deps) (*Pages, error) {
 	}
 	return &Pages{Deps: d, script: script, log: d.Logger.Named("admin")}, d.Site.Add(view.Templates{
 		Files: files, Funcs: template.FuncMap{"quote": lineOf, "options": optionsOf},
-		Shared: []string{"card", "waiting"}, Pages: []string{"station", "jobs", "done", "options", "enrol", "claim", "pin", "name"},
+		Shared: []string{"card", "waiting"},
+		Pages:  []string{"station", "jobs", "done", "options", "enrol", "claim", "pin", "name", "usecode", "newpin"},
 	})
 }
 
@@ -101,6 +102,8 @@ func (p *Pages) Routes() map[string]http.HandlerFunc {
 		"POST /station/{device}/pin":     p.stationEnterPIN,
 		"GET /station/{device}/name":     p.stationName,
 		"POST /station/{device}/name":    p.stationClaimName,
+		"GET /station/{device}/code":     p.stationCode,
+		"POST /station/{device}/code":    p.stationUseCode,
 		"GET /station/{device}/{page}":   p.stationAgain,
 	}
 }

@@ -23,8 +23,11 @@ const (
 )
 
 // ask asks for the PIN of who somebody says to be, unless another card was shown meanwhile. Nothing is
-// read of that person before they have typed it.
-func (p *Pages) ask(ctx context.Context, rw http.ResponseWriter, device string, c tap.Claim, card string) {
+// read of that person before they have typed it. It returns the ticket of the page, which is empty where there
+// is none.
+func (p *Pages) ask(
+	ctx context.Context, rw http.ResponseWriter, device string, c tap.Claim, card string,
+) (ticket string) {
 	ticket, ok, err := p.Visits.ask(ctx, device, c, card)
 	switch {
 	case err != nil:
@@ -33,7 +36,9 @@ func (p *Pages) ask(ctx context.Context, rw http.ResponseWriter, device string, 
 		p.idle(rw, http.StatusOK, device, visitEnded)
 	default:
 		p.showPIN(rw, stationPage{Device: device, Ticket: ticket}, "")
+		return ticket
 	}
+	return ""
 }
 
 func (p *Pages) showPIN(rw http.ResponseWriter, s stationPage, wrong string) {

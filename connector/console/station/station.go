@@ -15,6 +15,7 @@ import (
 	"pullprint/connector/console/view"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
+	"pullprint/policy/pin"
 	"pullprint/trigger/graph"
 )
 
@@ -90,10 +91,14 @@ type stationPage struct {
 	Refusals  []refusedJobs
 	Canceled  []release.Refused
 	Enrolled  bool
+	// PINSet is set when somebody has just set their PIN with a code.
+	PINSet bool
+	// Refused is why a new PIN can't be taken, in the language of the page.
+	Refused string
 	// Claim is the code of an unknown card, by which its owner enrols it at OwnPage.
 	Claim   string
 	OwnPage string
-	// Code is a one-time code that was typed and waits for a badge.
+	// Code is a one-time code that was typed and waits for a badge or a new PIN.
 	Code string
 	// NoCards is set where badges count for nothing, Names where people may type a name and a PIN.
 	NoCards, Names bool
@@ -127,6 +132,12 @@ func (p *Pages) at(rw http.ResponseWriter, req *http.Request) (device string, ok
 	}
 	return device, ok
 }
+
+// MinPIN is how many digits a PIN has at least.
+func (stationPage) MinPIN() int { return pin.MinLength }
+
+// MaxPIN is how many it has at most.
+func (stationPage) MaxPIN() int { return pin.MaxLength }
 
 // Digits are those of the keypad but for 0, which is below them.
 func (stationPage) Digits() []string { return strings.Split("123456789", "") }

@@ -86,7 +86,7 @@ func elementsOf(t *testing.T, page []byte) (list []element) {
 // dangerous reports whether a form releases or deletes, or does anything that a
 // station does not need.
 func dangerous(action string) bool {
-	for _, safe := range []string{"/jobs", "/enrol", "/leave", "/login", "/options", "/pin", "/name"} {
+	for _, safe := range []string{"/jobs", "/enrol", "/leave", "/login", "/options", "/pin", "/name", "/code"} {
 		if strings.HasSuffix(action, safe) {
 			return false
 		}
@@ -145,6 +145,9 @@ func stationPages() map[string]view.Page {
 		"name wrong":       {Wrong: "Gone.", Data: stationPage{Device: "west", Names: true, NoCards: true}},
 		"pin":              {Data: stationPage{Device: "west", AsksPIN: true, Ticket: "t", PINPage: "https://x/me/pin"}},
 		"pin name":         {Data: stationPage{Device: "west", AsksPIN: true, Ticket: "t", NoCards: true}},
+		"usecode":          {Data: stationPage{Device: "west"}, Refresh: typeWithin},
+		"newpin":           {Data: stationPage{Device: "west", AsksPIN: true, Code: "BCDF-GHJK"}, Refresh: typeWithin},
+		"station pin set":  {Data: stationPage{Device: "west", PINSet: true}},
 		"jobs name":        {Data: stationPage{Device: "west", Ticket: "t", NoCards: true}},
 	}
 }
@@ -209,7 +212,7 @@ func TestReaderPressesNothing(t *testing.T) {
 			if s.Code == "" {
 				want = "code"
 			}
-		case "pin":
+		case "pin", "newpin":
 			want = "pin"
 		}
 		if focus != want || badges != 1 {

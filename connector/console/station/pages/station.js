@@ -40,7 +40,7 @@
   const badge = () => document.getElementById("badge");
   // The field that keys go to: that for a PIN, where one is asked for.
   const entry = () => document.getElementById("pin") ?? badge();
-  const inText = () => ["badge", "code", "pin"].includes(document.activeElement?.id);
+  const inText = () => ["badge", "code", "pin", "again"].includes(document.activeElement?.id);
 
   // settle keeps a page that was loaded from going on by its own refresh, which
   // would take typed keys away; arm does that in its place.
@@ -65,11 +65,11 @@
   const show = (field) => {
     const [before, number] = typed(field);
     // What a reader types in the place of a PIN is a card.
-    const form = (field.id === "pin" && byReader(field) ? badge() : field).form, code = form.querySelector("#code");
+    const form = (byReader(field) ? badge() : field).form, code = form.querySelector("#code");
     const body = new URLSearchParams(new FormData(form));
     const filled = code !== null && (code.value.trim() !== "" || badge().value.trim() !== "");
     if (field === code) body.set("code", before || number);
-    if (form !== badge().form) body.set("pin", number);
+    if (form !== badge().form) body.set(field.name, number);
     else body.set("badge", field !== code || before ? number : badge().value.trim());
     document.querySelectorAll("main input:not([type=hidden])").forEach((input) => { input.value = ""; });
     clearTimeout(typedTimer);
@@ -115,7 +115,7 @@
   };
 
   // keypad keeps the keyboard of a screen from lying on the keypad of the page.
-  const keypad = () => document.getElementById("pin")?.setAttribute("inputmode", "none");
+  const keypad = () => document.querySelector(".asks #pin")?.setAttribute("inputmode", "none");
 
   // turn puts a page in the place of the one before; what was typed meanwhile goes on.
   const turn = (page, request) => {
