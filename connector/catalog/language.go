@@ -61,9 +61,14 @@ func (l Language) Clock(t time.Time) string {
 }
 
 // Date is a day with the time, as Mon 2 Nov 15:04, in the zone of t.
-func (l Language) Date(t time.Time) string {
+func (l Language) Date(t time.Time) string { return l.date(t, "15:04") }
+
+// Moment is a day with the time to the second, as Mon 2 Nov 15:04:05 CET, in the zone of t.
+func (l Language) Moment(t time.Time) string { return l.date(t, "15:04:05 MST") }
+
+func (l Language) date(t time.Time, clock string) string {
 	return l.Text("%[1]s %[2]s %[3]s %[4]s", l.Text(strings.Fields(days)[t.Weekday()]), t.Format("2"),
-		l.Text(strings.Fields(months)[t.Month()-1]), t.Format("15:04"))
+		l.Text(strings.Fields(months)[t.Month()-1]), t.Format(clock))
 }
 
 // Until is a time to come in words, as today 15:04; both are in the zone of the reader.

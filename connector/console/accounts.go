@@ -54,8 +54,9 @@ func (p *Pages) accounts(rw http.ResponseWriter, req *http.Request) {
 		}
 		data.Accounts = append(data.Accounts, account)
 	}
-	shown := p.Callers.PageFor(req.Context(), c, "Accounts")
-	shown.Data, shown.Wrong = data, why(failed)
+	shown := p.page(rw, req, c, "Accounts")
+	shown.Data = data
+	wrong(&shown, failed)
 	p.Site.Show(rw, statusOf(failed), "accounts", shown)
 }
 
@@ -71,11 +72,11 @@ func (p *Pages) showAccount(rw http.ResponseWriter, req *http.Request, c access.
 	key := req.PathValue("account")
 	path := accountPath(key)
 	if !strings.HasPrefix(path, "/accounts/") {
-		p.Site.Message(rw, http.StatusNotFound, "There is no such account",
+		p.noSuch(rw, req, c, "There is no such account",
 			"A shared account is group.NAME or center.NAME; that of a person is on their page, at /people.")
 		return
 	}
-	data := accountPage{Path: path, Admin: c.May(access.RoleAdmin), Done: doneTo[req.URL.Query().Get("done")]}
+	data := accountPage{Path: path, Admin: c.May(access.RoleAdmin)}
 	var err error
 	if data.AccountStatus, err = p.API(c).Quota(req.Context(), key); err == nil {
 		var history apiclient.EntryList
@@ -86,8 +87,10 @@ func (p *Pages) showAccount(rw http.ResponseWriter, req *http.Request, c access.
 	if failed != nil {
 		err = failed
 	}
-	shown := p.Callers.PageFor(req.Context(), c, key)
-	shown.Data, shown.Wrong = data, why(err)
+	shown := p.page(rw, req, c, "Accounts")
+	data.Done = shown.In.Text(doneTo[req.URL.Query().Get("done")])
+	shown.Title, shown.Data = key, data
+	wrong(&shown, err)
 	p.Site.Show(rw, statusOf(err), "account", shown)
 }
 

@@ -15,16 +15,20 @@ import (
 // auditRows is how many actions a page lists: the most that the API gives at once.
 const auditRows = 500
 
-// spans are those that the audit is shown of, back from now, and spanNames how they are called.
-var (
-	spans     = []string{"1h", "24h", "168h", "720h"}
-	spanNames = map[string]string{"1h": "the last hour", "24h": "the last day", "168h": "the last week", "720h": "the last 30 days"}
-)
+// span is how far back from now the audit is shown.
+type span struct{ Back, Text string }
+
+var spans = []span{
+	{Back: "1h", Text: "the last hour"},
+	{Back: "24h", Text: "the last day"},
+	{Back: "168h", Text: "the last week"},
+	{Back: "720h", Text: "the last 30 days"},
+}
 
 // auditPage is what was asked for, newest first.
 type auditPage struct {
 	Since   string
-	Spans   []string
+	Spans   []span
 	Actions []apiclient.Action
 	// Later leads to what was asked for after what is listed, if anything.
 	Later string
@@ -52,8 +56,9 @@ func (p *Pages) audit(rw http.ResponseWriter, req *http.Request) {
 		people = append(people, data.Actions[i].Actor, data.Actions[i].Owner, data.Actions[i].To)
 	}
 	data.Names = p.Site.NamesFor(req.Context(), c, people)
-	shown := p.Callers.PageFor(req.Context(), c, "Audit")
-	shown.Data, shown.Wrong = data, why(err)
+	shown := p.page(rw, req, c, "Audit")
+	shown.Data = data
+	wrong(&shown, err)
 	p.Site.Show(rw, statusOf(err), "audit", shown)
 }
 

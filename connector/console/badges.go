@@ -31,7 +31,8 @@ func (p *Pages) badges(rw http.ResponseWriter, req *http.Request) {
 		owners[i] = data.Badges[i].Owner
 	}
 	data.Names = p.Site.NamesFor(req.Context(), c, owners)
-	shown := p.Callers.PageFor(req.Context(), c, "Badges")
-	shown.Data, shown.Wrong = data, why(err)
+	shown := p.page(rw, req, c, "Badges")
+	shown.Data = data
+	wrong(&shown, err)
 	p.Site.Show(rw, statusOf(err), "badges", shown)
 }

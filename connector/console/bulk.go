@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,8 +24,8 @@ type bulkPage struct {
 
 // bulkLine is one job: what was done, or why not.
 type bulkLine struct {
-	Ref         graph.Ref
-	Done, Wrong string
+	Ref                  graph.Ref
+	Done, Wrong, English string
 }
 
 // bulk releases or cancels the jobs that were chosen in a list, for one reason. Each is an action of its
@@ -55,16 +54,16 @@ func (p *Pages) bulk(rw http.ResponseWriter, req *http.Request) {
 	if id, ok := graph.CanonicalGUID(req.PostFormValue("person")); ok {
 		data.Back = personPath(id)
 	}
-	shown := p.Callers.PageFor(req.Context(), c, "What became of the jobs")
+	shown := p.page(rw, req, c, "What became of the jobs")
 	status := http.StatusUnprocessableEntity
 	switch {
 	case reason == "":
-		shown.Wrong = why(errNoReason)
+		wrong(&shown, errNoReason)
 	case do == nil, len(refs) == 0, len(refs) > maxBulk:
-		shown.Wrong = fmt.Sprintf("Nothing was done. Choose from 1 to %d jobs, and what to do.", maxBulk)
+		shown.Wrong = shown.In.Text("Nothing was done. Choose from 1 to %d jobs, and what to do.", maxBulk)
 	default:
 		// It goes on when the browser is gone: part of it may be done.
-		data.Lines, status = each(context.WithoutCancel(req.Context()), refs, do), http.StatusOK
+		data.Lines, status = each(context.WithoutCancel(req.Context()), shown.In, refs, do), http.StatusOK
 	}
 	shown.Data = data
 	p.Site.Show(rw, status, "bulk", shown)
@@ -80,15 +79,18 @@ func releaseFor(ctx context.Context, api *apiclient.Client, ref graph.Ref, devic
 }
 
 // each acts on jobs, some at once, and tells what became of each.
-func each(ctx context.Context, refs []graph.Ref, do func(context.Context, graph.Ref) (string, error)) []bulkLine {
+func each(
+	ctx context.Context, in view.Words, refs []graph.Ref, do func(context.Context, graph.Ref) (string, error),
+) []bulkLine {
 	lines := make([]bulkLine, len(refs))
 	_ = recovery.Each(len(refs), view.ReadsAtOnce, func(i int) {
 		lines[i].Ref = refs[i]
-		err := recovery.Catch(func() (err error) {
-			lines[i].Done, err = do(ctx, refs[i])
+		err := recovery.Catch(func() error {
+			done, err := do(ctx, refs[i])
+			lines[i].Done = in.Text(done)
 			return err
 		})
-		lines[i].Wrong = why(err)
+		lines[i].Wrong, lines[i].English = why(in, err)
 	})
 	return lines
 }

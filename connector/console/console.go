@@ -77,7 +77,7 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		Owner: data.Filter.Owner, Queue: data.Filter.Queue, State: data.Filter.State,
 	})
 	if errors.Is(err, index.ErrReading) { // what is counted below would be of a part of the jobs
-		p.Site.Fail(rw, err)
+		p.Site.Fail(rw, p.in(rw, req, c), err)
 		return
 	}
 	data.Jobs = jobs
@@ -90,17 +90,14 @@ func (p *Pages) console(rw http.ResponseWriter, req *http.Request) {
 		owners[i] = jobs.Jobs[i].Owner
 	}
 	data.Names = p.Site.NamesFor(req.Context(), c, owners)
-	data.Health = p.health(req.Context(), data.Devices)
 	if p.Failures != nil {
 		data.Failures = p.Failures(time.Now().Add(-24*time.Hour), failureRows)
 	}
 	// Reloading would lose what is being typed into the filter: a page that reloads itself
 	// has no filter, and one with a filter does not reload itself.
-	shown := p.Callers.PageFor(req.Context(), c, "Console")
-	if err != nil {
-		pr, _ := admin.ProblemOf(err)
-		shown.Wrong = pr.Title + ": " + pr.Detail
-	}
+	shown := p.page(rw, req, c, "Console")
+	data.Health = p.health(req.Context(), shown.In, data.Devices)
+	wrong(&shown, err)
 	if data.Live = q.Has("live"); data.Live {
 		shown.Refresh, shown.Then = consoleAgain, req.URL.RequestURI()
 	}

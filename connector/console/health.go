@@ -11,13 +11,15 @@ import (
 type healthLine struct {
 	Name, Text string
 	OK         bool
+	// English is set when the text is that of a check, as /readyz has it.
+	English bool
 }
 
 // healthLines are all checks: what is wrong stands at the top of the console, the others behind a line.
 type healthLines struct{ Wrong, Well []healthLine }
 
 // health are the checks of readiness and the advices, the sweep, and the readers that are locked.
-func (p *Pages) health(ctx context.Context, devices []deviceLine) (h healthLines) {
+func (p *Pages) health(ctx context.Context, in view.Words, devices []deviceLine) (h healthLines) {
 	add := func(l healthLine) {
 		if l.OK {
 			h.Well = append(h.Well, l)
@@ -26,13 +28,14 @@ func (p *Pages) health(ctx context.Context, devices []deviceLine) (h healthLines
 		}
 	}
 	for _, r := range p.Health.Results(ctx) {
-		add(healthLine{r.Name, r.Text(), r.OK()})
+		add(healthLine{r.Name, r.Text(), r.OK(), true})
 	}
 	now := time.Now()
-	add(p.sweep(now))
+	add(p.sweep(in, now))
 	for _, d := range devices {
 		if now.Before(d.LockedUntil) {
-			add(healthLine{"reader " + d.ID, "locked for " + view.Span(d.LockedUntil.Sub(now)) + " after too many unknown badges", false})
+			locked := in.Text("locked for %s after too many unknown badges", in.Span(d.LockedUntil.Sub(now)))
+			add(healthLine{Name: "reader " + d.ID, Text: locked})
 		}
 	}
 	return h
@@ -42,10 +45,10 @@ func (p *Pages) health(ctx context.Context, devices []deviceLine) (h healthLines
 // minute, and one may fail.
 const lateSweep = 3 * time.Minute
 
-func (p *Pages) sweep(now time.Time) healthLine {
+func (p *Pages) sweep(in view.Words, now time.Time) healthLine {
 	at := p.Swept()
 	if at.IsZero() {
-		return healthLine{"sweep", "not by this instance yet", true}
+		return healthLine{Name: "sweep", Text: in.Text("not by this instance yet"), OK: true}
 	}
-	return healthLine{"sweep", view.Span(now.Sub(at)) + " ago", now.Sub(at) < lateSweep}
+	return healthLine{Name: "sweep", Text: in.Ago(at), OK: now.Sub(at) < lateSweep}
 }

@@ -17,6 +17,7 @@ import (
 	"pullprint/connector/job"
 	"pullprint/connector/release"
 	"pullprint/policy"
+	"pullprint/policy/reasons"
 	"pullprint/trigger/graph"
 )
 
@@ -33,14 +34,14 @@ type jobPage struct {
 
 func (p *Pages) job(rw http.ResponseWriter, req *http.Request) {
 	if c, ok := p.Callers.Reader(rw, req); ok {
-		p.showJob(rw, req, c, "")
+		p.showJob(rw, req, c, nil)
 	}
 }
 
-func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Caller, wrong string) {
+func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Caller, failed error) {
 	detail, err := p.Jobs.Job(req.Context(), view.Ref(req))
 	if err != nil {
-		p.Site.Fail(rw, err)
+		p.Site.Fail(rw, p.in(rw, req, c), err)
 		return
 	}
 	data := jobPage{JobDetail: detail, Names: p.Site.NamesFor(req.Context(), c, peopleOf(&detail))}
@@ -50,8 +51,9 @@ func (p *Pages) showJob(rw http.ResponseWriter, req *http.Request, c access.Call
 			data.Devices = append(data.Devices, d.ID)
 		}
 	}
-	shown := p.Callers.PageFor(req.Context(), c, "Job "+detail.Job.Job)
-	shown.Wrong, shown.Data = wrong, data
+	shown := p.page(rw, req, c, "Job %s", detail.Job.Job)
+	shown.Data = data
+	wrong(&shown, failed)
 	p.Site.Show(rw, http.StatusOK, "job", shown)
 }
 
@@ -65,9 +67,13 @@ func peopleOf(d *apiclient.JobDetail) []string {
 }
 
 // another is why a job is refused, in words for somebody who is not its owner.
-func another(code, text, remedy string) release.Reason {
+func another(in view.Words, code, text, remedy string) release.Reason {
 	d := policy.ForAnother(policy.Decision{Reason: code, Text: text, Remedy: remedy})
-	return release.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy}
+	told := in.Reason(release.Reason{Code: d.Reason, Text: d.Text, Remedy: d.Remedy})
+	if code == reasons.QuotaExhausted && in.Code() != "en" {
+		told.Text = in.Text("The print budget of its owner does not cover this job.")
+	}
+	return told
 }
 
 func (p *Pages) cancelJob(rw http.ResponseWriter, req *http.Request) {
@@ -97,9 +103,17 @@ func refusedOf(out release.Outcome) error {
 	if !ok {
 		return nil
 	}
-	why := another(k.Reason.Code, k.Reason.Text, k.Reason.Remedy)
-	return fmt.Errorf("%w: %s %s [%s]", release.ErrNotHeld, why.Text, why.Remedy, why.Code)
+	return refusedError{k.Reason}
 }
+
+// refusedError is why a job is not released.
+type refusedError struct{ reason release.Reason }
+
+func (e refusedError) Error() string {
+	return fmt.Sprintf("%v: %s %s [%s]", release.ErrNotHeld, e.reason.Text, e.reason.Remedy, e.reason.Code)
+}
+
+func (refusedError) Unwrap() error { return release.ErrNotHeld }
 
 // first is the first of several lists' elements; false when they have none.
 func first[T any](lists ...[]T) (one T, ok bool) {
@@ -122,19 +136,18 @@ func (p *Pages) act(
 	}
 	rec, err := p.Jobs.Record(req.Context(), view.Ref(req))
 	if err != nil {
-		p.Site.Fail(rw, err)
+		p.Site.Fail(rw, p.in(rw, req, c), err)
 		return
 	}
 	about := apiclient.Action{
 		Action: action, Actor: c.Name, Ref: rec.Ref, Owner: rec.Owner, Device: req.PostFormValue("device"),
 	}
 	if err := p.Jobs.StoreAction(req.Context(), about); err != nil {
-		p.Site.Fail(rw, err)
+		p.Site.Fail(rw, p.in(rw, req, c), err)
 		return
 	}
 	if err := do(c, &rec); err != nil {
-		pr, _ := admin.ProblemOf(err)
-		p.showJob(rw, req, c, pr.Detail)
+		p.showJob(rw, req, c, err)
 		return
 	}
 	http.Redirect(rw, req, "/jobs/"+url.PathEscape(rec.Printer)+"/"+url.PathEscape(rec.Job), http.StatusSeeOther)

@@ -209,13 +209,12 @@ func (p *Pages) crossOrigin(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
 		"path":        func(r graph.Ref) string { return "/jobs/" + url.PathEscape(r.Printer) + "/" + url.PathEscape(r.Job) },
-		"part":        part,
 		"another":     another,
 		"joblist":     p.jobList,
 		"accountpath": accountPath,
-		"spanname":    func(span string) string { return spanNames[span] },
 		"balances":    func(shown view.Page, list []evaluate.Balance) balanceList { return balanceList{shown, list} },
-		"badgestate":  func(shown view.Page, b badge.Badge) badgeLine { return badgeLine{shown.Now, b} },
+		"badgestate":  func(shown view.Page, b badge.Badge) badgeLine { return badgeLine{shown, b} },
+		"act":         func(shown view.Page, path string) actForm { return actForm{shown, path} },
 		"decisions":   func(shown view.Page, list []decision.Decision) decisionList { return decisionList{shown, list} },
 	}
 }
@@ -228,8 +227,14 @@ type balanceList struct {
 
 // badgeLine is what the template of a badge's state knows.
 type badgeLine struct {
-	Now   time.Time
+	Page  view.Page
 	Badge badge.Badge
+}
+
+// actForm is what the template of a form knows that acts on what has a path.
+type actForm struct {
+	Page view.Page
+	Path string
 }
 
 // decisionList is what the template of decisions knows.
@@ -265,16 +270,6 @@ func (p *Pages) jobList(shown view.Page, jobs jobsPage) jobList {
 
 func anyHeld(jobs []apiclient.JobEntry) bool {
 	return slices.ContainsFunc(jobs, func(e apiclient.JobEntry) bool { return e.State == job.Held })
-}
-
-// part is an amount out of another: the unit is written once when both have the same.
-func part(left, limit string) string {
-	n, unit, _ := strings.Cut(left, " ")
-	all, of, _ := strings.Cut(limit, " ")
-	if strings.TrimSuffix(unit, "s") == strings.TrimSuffix(of, "s") {
-		return n + " of " + all
-	}
-	return left + " of " + limit
 }
 
 // ServeHTTP answers for a page. A form that another site sends is refused.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin"
 	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/console/view"
 	"pullprint/connector/decision"
@@ -74,8 +73,9 @@ func (p *Pages) people(rw http.ResponseWriter, req *http.Request) {
 		http.Redirect(rw, req, personPath(id), http.StatusSeeOther)
 		return
 	}
-	shown := p.Callers.PageFor(req.Context(), c, "People")
-	shown.Data, shown.Wrong = data, why(err)
+	shown := p.page(rw, req, c, "People")
+	shown.Data = data
+	wrong(&shown, err)
 	p.Site.Show(rw, http.StatusOK, "people", shown)
 }
 
@@ -108,15 +108,6 @@ var errNameTyped = &apiclient.Problem{
 	Detail: "Type the whole user name, as anna@contoso.com, or the Entra object id.",
 }
 
-// why is what an error means to who looks at a page; empty for none.
-func why(err error) string {
-	if err == nil {
-		return ""
-	}
-	pr, _ := admin.ProblemOf(err)
-	return pr.Title + ". " + pr.Detail
-}
-
 func personPath(id string) string { return "/people/" + url.PathEscape(id) }
 
 func (p *Pages) person(rw http.ResponseWriter, req *http.Request) {
@@ -129,10 +120,10 @@ func (p *Pages) person(rw http.ResponseWriter, req *http.Request) {
 func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.Caller, failed error) {
 	id, ok := graph.CanonicalGUID(req.PathValue("person"))
 	if !ok {
-		p.Site.Message(rw, http.StatusNotFound, "There is no such person", "The address ends in an Entra object id; search at /people.")
+		p.noSuch(rw, req, c, "There is no such person", "The address ends in an Entra object id; search at /people.")
 		return
 	}
-	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Done: doneTo[req.URL.Query().Get("done")], Form: rand.Text()}
+	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Form: rand.Text()}
 	errs := []error{failed}
 	keep := func(err error) { errs = append(errs, err) }
 	ctx, api := req.Context(), p.API(c)
@@ -152,12 +143,14 @@ func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.C
 		}
 	}
 	p.nameOf(ctx, c, &data)
-	shown := p.Callers.PageFor(ctx, c, "Person")
+	shown := p.page(rw, req, c, "Person")
+	data.Done = shown.In.Text(doneTo[req.URL.Query().Get("done")])
 	if data.Name != "" {
 		shown.Title = data.Name
 	}
 	err = cmp.Or(errs...)
-	shown.Data, shown.Wrong = data, why(err)
+	shown.Data = data
+	wrong(&shown, err)
 	p.Site.Show(rw, statusOf(err), "person", shown)
 }
 

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -69,7 +68,7 @@ func adjustAccount(ctx context.Context, api *apiclient.Client, req *http.Request
 	if err != nil {
 		return &apiclient.Problem{
 			Title: "Nothing was done", Status: http.StatusUnprocessableEntity,
-			Detail: fmt.Sprintf("Write how much is given as a number, as 20, or what is taken, as -5: %v.", err),
+			Detail: "Write how much is given as a number, as 20, or what is taken, as -5.",
 		}
 	}
 	_, err = api.AdjustQuota(ctx, id, delta, reason)
@@ -109,7 +108,7 @@ func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	if form != "" && len(form) <= maxFormID {
 		p.issued.PutFor(key, issued, time.Until(issued.Expires))
 	}
-	shown := p.Callers.PageFor(req.Context(), c, "Code for a new badge")
+	shown := p.page(rw, req, c, "Code for a new badge")
 	shown.Home, shown.Data = personPath(id), issued
 	p.Site.Show(rw, http.StatusOK, "code", shown)
 }

@@ -29,7 +29,7 @@ func (p *Pages) policy(rw http.ResponseWriter, req *http.Request) {
 	now := p.Policy()
 	data := policyPage{Hash: now.Hash(), Parts: now.Parts(), Settings: p.Settings}
 	data.Hits, data.Since = p.Recent.Hits()
-	shown := p.Callers.PageFor(req.Context(), c, "Policy")
+	shown := p.page(rw, req, c, "Policy")
 	shown.Data = data
 	p.Site.Show(rw, http.StatusOK, "policy", shown)
 }

@@ -396,7 +396,7 @@ unmatched: free
 	}
 	b.open("/jobs/" + held[0].Printer + "/" + held[0].Job)
 	b.sees("Trace")
-	b.sees("Costs 1 page; 15 of 30 left until ")
+	b.sees("Costs 1 page; 15 pages left of 30 pages until ")
 	b.sees("Kept until")
 	b.picture("waiting-job")
 	b.do("cancel", chromedp.SendKeys("input[name=reason]", hostile), chromedp.Click(`//button[normalize-space(.)="Cancel"]`,

@@ -40,7 +40,7 @@ func (b *browser) consolePictures() {
 	b.do("open what acts", chromedp.Evaluate(`document.querySelectorAll("details").forEach((d) => { d.open = true })`, nil))
 	b.atDesk("person")
 	b.open("/people?q=contoso-nobody")
-	b.sees("name begins like this")
+	b.sees("No name begins with that")
 	b.atDesk("people")
 	for name, text := range map[string]string{
 		"audit": "cancel", "badges": "To revoke one", "accounts": "These are shared", "policy": "In force is",

@@ -50,7 +50,7 @@ func TestConsoleFilters(t *testing.T) {
 		for query, want := range map[string]string{
 			"owner=student":                   "Owner must be an Entra object ID (a GUID) or a user name like anna@contoso.com",
 			"owner=nobody@contoso.com":        "Owner is a user name that Entra does not know",
-			"queue=Folow-Me":                  `There is no such queue: Did you mean "Follow-Me"?`,
+			"queue=Folow-Me":                  `There is no such queue. Did you mean "Follow-Me"?`,
 			"state=heldd":                     "state must be one of held, releasing",
 			"printer=" + pullID:               "unknown parameter; known here: owner, queue, state, live",
 			"owner=%20Student@contoso.com%20": "",

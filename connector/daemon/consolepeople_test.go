@@ -50,7 +50,7 @@ func TestConsolePerson(t *testing.T) {
 		}
 		desk.says(text, []string{"student@contoso.com", "left of", b.ID, "Make a code", "Give or take"}, []string{"None yet"})
 		_, text = desk.load("/people?q=nobody+at+all", nil)
-		desk.says(text, []string{"Nobody's name begins like this"}, nil)
+		desk.says(text, []string{"No name begins with that"}, nil)
 		_, text = desk.load("/people?q=nobody@contoso.com", nil)
 		desk.says(text, []string{"a user name that Entra does not know"}, nil)
 

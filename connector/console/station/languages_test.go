@@ -15,7 +15,11 @@ import (
 	"strings"
 	"testing"
 
+	"pullprint/connector/admin"
+	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/catalog"
+	"pullprint/connector/decision"
+	"pullprint/connector/job/paper"
 	"pullprint/connector/notice"
 	"pullprint/connector/printer"
 	"pullprint/connector/release"
@@ -28,14 +32,15 @@ var (
 	markup     = regexp.MustCompile(`<[^>]*>`)
 )
 
-// saidHere are the texts that the pages of a station, notices and the Teams app can say: those of the templates, of the
+// saidHere are the texts that the pages for people, notices and the Teams app can say: those of the templates, of the
 // code, of messages, reasons and printers.
 func saidHere(t *testing.T) map[string]bool {
 	t.Helper()
 	keys := map[string]bool{}
 	templates, _ := filepath.Glob("../*/pages/*.html")
+	console, _ := filepath.Glob("../pages/*.html")
 	notices, _ := filepath.Glob("../../notify/templates/*")
-	for _, name := range slices.Concat(templates, notices, []string{"../../phone/sheet.html"}) {
+	for _, name := range slices.Concat(templates, console, notices, []string{"../../phone/sheet.html"}) {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -47,8 +52,9 @@ func saidHere(t *testing.T) map[string]bool {
 	code, _ := filepath.Glob("*.go")
 	more, _ := filepath.Glob("../[^s]*/*.go") // these are here
 	signIn, _ := filepath.Glob("../signin/*.go")
-	for _, name := range slices.Concat(code, more, signIn, []string{
-		"../pages.go", "../../catalog/language.go", "../../catalog/reason.go", "../../access/refusal.go",
+	desk, _ := filepath.Glob("../*.go")
+	for _, name := range slices.Concat(code, more, signIn, desk, []string{
+		"../../admin/problem.go", "../../catalog/language.go", "../../catalog/reason.go", "../../access/refusal.go",
 		"../../../deploy/teams/package.go",
 	}) {
 		if !strings.HasSuffix(name, "_test.go") {
@@ -71,13 +77,34 @@ func saidHere(t *testing.T) map[string]bool {
 	for _, cause := range printer.Causes() {
 		keys[cause] = true
 	}
+	for _, state := range admin.States {
+		keys[string(state)] = true
+	}
+	askedFor(keys)
 	for _, more := range []string{
+		string(paper.Failed), string(paper.Canceled), string(paper.Unknown),
 		"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
 		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 	} {
 		keys[more] = true
 	}
 	return keys
+}
+
+// askedFor adds what asked for a decision, with somebody who did and without.
+func askedFor(keys map[string]bool) {
+	for _, asked := range []decision.Origin{
+		decision.AskedByArrival, decision.AskedByBadge, decision.AskedByPIN, decision.AskedByStation, decision.AskedByToken,
+		decision.AskedByBadgeToken, decision.AskedByPINToken, decision.AskedBySignIn, decision.AskedByPhone,
+		decision.AskedByRemote, decision.AskedByErasure, decision.AskedBySweep, "",
+	} {
+		for _, actor := range []string{"", "%s"} {
+			e := apiclient.Event{Asked: asked, Actor: actor}
+			if why := e.Why(); why != "" && !strings.HasSuffix(why, " ") { // what a token asks has its name
+				keys[why] = true
+			}
+		}
+	}
 }
 
 // saidInCode adds the texts of one file: arguments of Text, titles, sentences, and what stands
@@ -98,11 +125,18 @@ func saidInCode(t *testing.T, name string, keys map[string]bool) {
 		case *ast.CallExpr:
 			f, _ := n.Fun.(*ast.SelectorExpr)
 			for _, a := range n.Args {
-				add(a, f != nil && (f.Sel.Name == "Text" || f.Sel.Name == "Message"))
+				add(a, f != nil && slices.Contains([]string{"Text", "Message", "page", "noSuch"}, f.Sel.Name))
+				if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "failure" { // as the API tells it
+					text, _ := literal(a)
+					add(a, strings.Contains(text, " "))
+				}
 			}
 		case *ast.KeyValueExpr:
-			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "What", "Do", "wrong"}, k.Name) {
+			if k, ok := n.Key.(*ast.Ident); ok && slices.Contains([]string{"Title", "Text", "Detail", "What", "Do", "wrong"}, k.Name) {
 				add(n.Value, true)
+			}
+			if _, ok := n.Key.(*ast.BasicLit); ok {
+				add(n.Value, false)
 			}
 			if _, ok := n.Key.(*ast.SelectorExpr); ok { // a table of what something is in words
 				add(n.Value, true)

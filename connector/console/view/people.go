@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pullprint/connector/access"
-	"pullprint/connector/admin/apiclient"
 	"pullprint/connector/cache"
 	"pullprint/connector/display"
 	"pullprint/connector/recovery"
@@ -118,12 +116,6 @@ type Named struct{ Name, ID string }
 
 // Of is somebody by an object id; what is none, as the name of a token, stays as it is.
 func (n Names) Of(id string) Named { return Named{n[id], id} }
-
-// Asked is what asked for a decision, in words.
-func (n Names) Asked(e apiclient.Event) string {
-	e.Actor = cmp.Or(n[e.Actor], e.Actor)
-	return e.Why()
-}
 
 // NamesFor are the names of people for who is signed in at the console: none below the role operate,
 // and none that the directory does not tell in time.

@@ -85,7 +85,7 @@ type Templates struct {
 
 // Add adds pages, which Show then finds by their names.
 func (s *Site) Add(t Templates) error {
-	base, err := template.New("").Funcs(functions).Funcs(s.times()).Funcs(t.Funcs).ParseFS(files, "pages/layout.html")
+	base, err := template.New("").Funcs(functions).Funcs(t.Funcs).ParseFS(files, "pages/layout.html")
 	if err != nil {
 		return err
 	}
@@ -136,8 +136,10 @@ type Page struct {
 	Home string
 	// Wrong is what was wrong with what was sent.
 	Wrong string
-	Data  any
-	// In is the language of a station's page; that of the console is English.
+	// English is what is told of an error in English alone, as the API and the log have it.
+	English string
+	Data    any
+	// In is the language of the page; one without is English.
 	In Words
 }
 
@@ -169,10 +171,11 @@ func (s *Site) Message(rw http.ResponseWriter, status int, title, text string) {
 	s.Show(rw, status, "message", Page{Title: in.Text(title), Data: in.Text(text), In: in})
 }
 
-// Fail shows at the console what an error means to a person, and leads back.
-func (s *Site) Fail(rw http.ResponseWriter, err error) {
+// Fail shows at the console what an error means to who runs the service, and leads back.
+func (s *Site) Fail(rw http.ResponseWriter, in Words, err error) {
 	pr, _ := s.problem(err)
-	s.Show(rw, pr.Status, "message", Page{Title: pr.Title, Data: pr.Detail, Home: Home})
+	title, detail, english := in.Told(pr)
+	s.Show(rw, pr.Status, "message", Page{Title: title, Data: detail, English: english, Home: Home, In: in})
 }
 
 // FailIn shows in a language what an error means to a person, and leads to home.

@@ -25,15 +25,23 @@ func newSite(t *testing.T) *Site {
 
 // Durations and variants of jobs in words.
 func TestTexts(t *testing.T) {
+	in := newSite(t).Words("en")
 	for d, want := range map[time.Duration]string{
-		-time.Second: "no time", 59 * time.Second: "59 s", time.Minute: "1 min", 61 * time.Minute: "1 h 1 min",
+		-time.Second: "0 s", 59 * time.Second: "59 s", time.Minute: "1 min", 61 * time.Minute: "1 h 1 min",
 		47*time.Hour + 59*time.Minute: "47 h 59 min", 48 * time.Hour: "2 days",
 	} {
-		if got := Span(d); got != want {
+		if got := in.Span(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}
-	in := newSite(t).Words("en")
+	for want, ago := range map[string]time.Duration{
+		"vor 0 s": -time.Hour, "vor 2 h 5 min": 125 * time.Minute, "vor 3 Tagen": 75 * time.Hour,
+	} {
+		de := newSite(t).Words("de")
+		if got := de.Ago(de.now.Add(-ago)); got != want {
+			t.Errorf("%s ago: %q, want %q", ago, got, want)
+		}
+	}
 	for want, s := range map[string]decision.Settings{
 		"Print": {}, "Print one copy": {Copies: 1}, "Print in black and white": {ColorMode: "grayscale"},
 		"Print one copy in black and white, on both sides": {Copies: 1, ColorMode: "grayscale", DuplexMode: "flipOnLongEdge"},
