@@ -254,7 +254,8 @@ func (t *Taps) Forgot(ctx context.Context, device, code string, open func(who Vi
 
 // SetPIN sets the PIN of the person whom a one-time code is of, once audit has recorded whose it is. The
 // code is not used up by a PIN that can't be taken or stored; a wrong code counts as an unknown badge, each
-// time, as the PIN may be the number of one that is tried, and nothing that is made of it is kept. The errors are those of Enrol, of audit and of pin.PINs.Set.
+// time, as the PIN may be the number of one that is tried, and nothing that is made of it is kept. The errors
+// are those of Enrol, of audit and of pin.PINs.Set.
 func (t *Taps) SetPIN(ctx context.Context, device, code, text string, audit func(owner string) error) error {
 	if err := pin.CheckNew(text); err != nil {
 		return err
