@@ -76,21 +76,37 @@ func TooShort(text string) bool {
 	return text != "" && len(text) < MinLength && strings.Trim(text, "0123456789") == ""
 }
 
+// fewestDigits is how many different digits a PIN has at least. With fewer are those that people
+// choose first besides those in a row, as 121212, 112233 and 123123: 7 of 100 of six digits.
+const fewestDigits = 4
+
 // CheckNew reports with an ErrWeak that a PIN can't be taken.
 func CheckNew(pin string) error {
 	switch {
 	case !Possible(pin):
 		return fmt.Errorf("%w: it has %d to %d digits, and nothing else", ErrWeak, MinLength, MaxLength)
-	case steps(pin, 0), steps(pin, 1), steps(pin, 9):
-		return fmt.Errorf("%w: it is guessed first; take one whose digits are not all the same or in a row", ErrWeak)
+	case distinct(pin) < fewestDigits, steps(pin[:len(pin)/2]) && steps(pin[len(pin)/2:]):
+		return fmt.Errorf("%w: it is easy to guess; take one of %d different digits or more without a pattern",
+			ErrWeak, fewestDigits)
 	}
 	return nil
 }
 
-// steps reports whether each digit is the one before and so many more, as in 123456 or 987654.
-func steps(pin string, by int) bool {
-	for i := 1; i < len(pin); i++ {
-		if (int(pin[i-1]-'0')+by)%10 != int(pin[i]-'0') {
+// distinct is how many different digits a PIN has.
+func distinct(pin string) int {
+	seen := map[rune]bool{}
+	for _, digit := range pin {
+		seen[digit] = true
+	}
+	return len(seen)
+}
+
+// steps reports whether each digit is the one before and as much more as between the first two, as
+// in 123, 963 and the columns and diagonals of a keypad.
+func steps(digits string) bool {
+	by := digits[1] - digits[0] + 10
+	for i := 1; i < len(digits); i++ {
+		if (digits[i-1]-'0'+by)%10 != digits[i]-'0' {
 			return false
 		}
 	}

@@ -10,7 +10,7 @@ func RefusedPIN(in Words, text, again string) string {
 	case again != text:
 		return in.Text("The two PINs differ. Type it once more in both fields.")
 	case pin.CheckNew(text) != nil:
-		return in.Text("This PIN is easy to guess: its digits are all the same, or in a row. Type another one.")
+		return in.Text("This PIN is easy to guess. Type another one, with four different digits or more and without a pattern.")
 	}
 	return ""
 }
