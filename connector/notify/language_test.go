@@ -84,7 +84,10 @@ func TestReasonsInLanguage(t *testing.T) {
 			notice.Aborted, "copies.too-many", "More than 50 copies.", "Print fewer.",
 			"Warum: More than 50 copies.\nWas Sie tun können: Print fewer.",
 		},
-		{notice.Failed, "", "The printer could not finish the job: paper jam.", "", "Warum: Der Drucker konnte den Auftrag nicht zu Ende drucken: Papierstau."},
+		{
+			notice.Failed, "", "The printer could not finish the job: paper jam.", "",
+			"Warum: Der Drucker konnte den Auftrag nicht zu Ende drucken: Papierstau.",
+		},
 	} {
 		n := Example(c.kind, time.Now())
 		n.Reason, n.Text, n.Remedy = c.reason, c.text, c.remedy
