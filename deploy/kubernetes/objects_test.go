@@ -278,8 +278,8 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// The ingress of the webhook lets /graph/ in and nothing else, and that of the pages stands at another service; a ServiceMonitor finds the service of the
-// metrics and no other.
+// The ingress of the webhook lets /graph/ in and nothing else, and that of the pages stands at another
+// service; a ServiceMonitor finds the service of the metrics and no other.
 func TestIngressAndServiceMonitor(t *testing.T) {
 	ingresses, monitors := 0, 0
 	for _, r := range all(t) {
