@@ -173,7 +173,7 @@ func TestConsoleErrorsInOneLanguage(t *testing.T) {
 		err                 error
 		told, told2, inside string
 	}{
-		{errNoReason, "Nichts wurde ausgeführt. Schreiben Sie einen Grund: Er steht im Prüfprotokoll.", "", ""},
+		{errNoReason, "Nichts wurde ausgeführt. Geben Sie einen Grund an: Er steht im Prüfprotokoll.", "", ""},
 		{fmt.Errorf("%w: 100 %%d", job.ErrInvalid), "Die Anfrage ist nicht gültig.", "100 %d", "The request is not valid. 100 %d"},
 		{errors.New("strange"), "Das geht im Moment nicht. Versuchen Sie es", "", "It can't be done at the moment. Try again"},
 		{&apiclient.Problem{Title: "Unheard of", Detail: "100 %d."}, "Das hat nicht geklappt.", "100 %d.", "Unheard of. 100 %d."},
@@ -213,6 +213,6 @@ func TestConsoleSpeaksToItsReader(t *testing.T) {
 		v.send("/login", url.Values{"token": {testTokens["admin"]}})
 		v.sees(v.open("/policy"), http.StatusOK, "En vigueur", "Travaux")
 		v.sees(v.open("/jobs/p/j"), http.StatusNotFound, "Ce travail n", "existe pas", "No record of this job.")
-		v.sees(v.send("/jobs/bulk", url.Values{}), http.StatusUnprocessableEntity, "Rien n", "Écrivez un motif")
+		v.sees(v.send("/jobs/bulk", url.Values{}), http.StatusUnprocessableEntity, "Rien n", "Indiquez un motif")
 	})
 }
