@@ -79,7 +79,7 @@ func (f *apiFlags) recorded(cmd *cobra.Command, args []string, input string) (*d
 // newestByPolicy is the newest decision about a job that a policy made.
 func newestByPolicy(ctx context.Context, c *apiclient.Client, rec *job.Record) (newest *decision.Decision, err error) {
 	err = c.Decisions(ctx, rec.Seen.Add(-admin.TraceMargin), func(d *decision.Decision) {
-		if d.Ref == rec.Ref && evaluate.ByPolicy(d) {
+		if rec.SameJob(d.Ref, d.Owner) && evaluate.ByPolicy(d) {
 			newest = d
 		}
 	})

@@ -63,7 +63,7 @@ func (a *API) trace(ctx context.Context, rec *job.Record) (events []apiclient.Ev
 			return errEnough
 		}
 		var d decision.Decision
-		if json.Unmarshal(body, &d) == nil && d.Ref == rec.Ref {
+		if json.Unmarshal(body, &d) == nil && rec.SameJob(d.Ref, d.Owner) {
 			events = append(events, eventOf(&d))
 		}
 		return nil
@@ -73,7 +73,7 @@ func (a *API) trace(ctx context.Context, rec *job.Record) (events []apiclient.Ev
 			return errEnough
 		}
 		var act apiclient.Action
-		if json.Unmarshal(body, &act) == nil && act.Ref == rec.Ref {
+		if json.Unmarshal(body, &act) == nil && rec.SameJob(act.Ref, act.Owner) {
 			events = append(events,
 				apiclient.Event{At: act.At, Kind: "action", By: act.By, Note: act.Action, Device: act.Device, Actor: act.Actor})
 		}

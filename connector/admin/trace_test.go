@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,31 @@ func TestTrace(t *testing.T) {
 	audit.err = errors.New("the store does not answer")
 	if _, _, err := a.trace(t.Context(), &rec); !errors.Is(err, audit.err) {
 		t.Errorf("the store does not answer: %v", err)
+	}
+}
+
+// A number that a printer gives once more, within the margin of the clocks, shows nothing of the other person's job.
+func TestTraceOfReusedNumber(t *testing.T) {
+	const owner, other = "11111111-2222-4333-8444-55555555555a", "66666666-7777-4888-8999-aaaaaaaaaaaa"
+	now, ref := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC), graph.Ref{Printer: "p", Job: "1"}
+	rec := job.Record{Ref: ref, Owner: owner, State: job.Held, Seen: now}
+	decided := func(owner, verdict string) storedRecord {
+		return storedRecord{now, decision.Decision{Ref: ref, Owner: owner, At: now, Verdict: verdict}}
+	}
+	acted := func(owner, action string) storedRecord {
+		return storedRecord{now, apiclient.Action{Ref: ref, Owner: owner, At: now, Action: action}}
+	}
+	a := &API{Deps: Deps{Audit: &recordedAudit{
+		decisions: []storedRecord{decided(other, "abort"), decided(strings.ToUpper(owner), "hold"), decided("", "keep")},
+		actions:   []storedRecord{acted(other, "cancel"), acted(owner, "release")},
+	}}}
+	events, _, err := a.trace(t.Context(), &rec)
+	var got []string
+	for _, e := range events {
+		got = append(got, e.Verdict+e.Note)
+	}
+	if want := []string{"release", "hold", "keep"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q, %v", got, want, err)
 	}
 }
 

@@ -274,6 +274,12 @@ func (r *Record) Input() decision.Input {
 	return r.Decision.Input
 }
 
+// SameJob reports whether what the audit has with a number and an owner is about this job: a printer may give a
+// number once more, to a job of somebody else. A job that was decided before Graph named its owner has none there.
+func (r *Record) SameJob(ref graph.Ref, owner string) bool {
+	return ref == r.Ref && (owner == "" || graph.Canonical(owner) == r.Owner)
+}
+
 // Audit is the newest decision, complete as it goes into the audit stream.
 func (r *Record) Audit() decision.Decision {
 	d := r.Decision
