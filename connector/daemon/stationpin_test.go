@@ -252,6 +252,23 @@ func TestStationShortPIN(t *testing.T) {
 	}
 }
 
+// A PIN typed where digits need Shift, as on French and Czech keyboards, is wrong, no card and no try at the PIN.
+func TestStationPINMistyped(t *testing.T) {
+	bustest.Virtual(t, func(t *testing.T) {
+		s := askingPINs(t, zap.NewNop(), "badge+pin")
+		defer s.end()
+		s.hold(1)
+		c := s.screen()
+		c.badge(number)
+		for _, typed := range []string{"éè&_é_", "ěý+áěá", "éè&_é", "éè&_é_éè&_é_", "141421", "141422", "141423", "141424"} {
+			c.pin(typed)
+			c.asked("That PIN is wrong")
+		}
+		c.pin(studentsPIN)
+		c.sees("Print all 1")
+	})
+}
+
 // Without badges the station asks who somebody is, and then for the PIN: the same of whoever is not known.
 func TestStationName(t *testing.T) {
 	bustest.Virtual(t, func(t *testing.T) {

@@ -171,13 +171,17 @@ func (t *Taps) cardForName(ctx context.Context, device, text string, now time.Ti
 	if graph.ValidUserName(text) {
 		return nil
 	}
-	return t.cardOrGuess(ctx, device, text, now)
+	guess := t.canonical(text)
+	if pin.TooShort(text) || t.maybePIN(device, text) {
+		guess = rand.Text()
+	}
+	return t.cardOrGuess(ctx, device, text, guess, now)
 }
 
 // cardOrGuess is ErrCard of a badge that is shown where something else is asked for. What may be the number
 // of one, and is none, counts as an unknown badge: numbers could be tried there without an end otherwise.
-// Of what may be a PIN, or a part of one, nothing is kept.
-func (t *Taps) cardOrGuess(ctx context.Context, device, text string, now time.Time) error {
+// guess identifies it; of what may be a PIN, or a part of one, it has nothing, so that nothing of that is kept.
+func (t *Taps) cardOrGuess(ctx context.Context, device, text, guess string, now time.Time) error {
 	if t.card(device) == "" {
 		return nil
 	}
@@ -187,10 +191,6 @@ func (t *Taps) cardOrGuess(ctx context.Context, device, text string, now time.Ti
 	case !errors.Is(err, badge.ErrNotValid):
 		return err
 	}
-	guess := t.canonical(text)
-	if pin.TooShort(text) || t.maybePIN(device, text) {
-		guess = rand.Text()
-	}
 	t.countGuess(ctx, device, guess, now)
 	return nil
 }
@@ -198,22 +198,22 @@ func (t *Taps) cardOrGuess(ctx context.Context, device, text string, now time.Ti
 // EnteredPIN is who claims to be somebody at a station, once the PIN that they typed is right. It takes
 // as long as a tap that finds no jobs. A reader types where the focus is: ErrCard says that the text
 // is a badge to be shown, ErrAgain that it is the rest of the badge that was shown just before.
-// Neither counts as a PIN, nor does one that is too short, which is wrong. The other errors are *LockedError,
-// those of pin.PINs.Check, and what the store failed with.
+// Neither counts as a PIN, nor does one that is too short or was typed without Shift, which is wrong. The other
+// errors are *LockedError, those of pin.PINs.Check, and what the store failed with.
 func (t *Taps) EnteredPIN(ctx context.Context, device string, c Claim, text string) (Visitor, error) {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
 		return Visitor{}, err
 	}
-	short := pin.TooShort(text)
-	if !short && !pin.Possible(text) {
+	slip := pin.TooShort(text) || pin.Mistyped(text)
+	if !slip && !pin.Possible(text) {
 		return Visitor{}, ErrCard
 	}
 	if age, ok := t.endOfTyped(device, text, now); ok && age < restFor {
 		return Visitor{}, ErrAgain
 	}
-	if short { // a key was missed, rather than a card shown that is so short
-		return Visitor{}, cmp.Or(t.cardOrGuess(ctx, device, text, now), t.equalise(ctx, now), pin.ErrWrong)
+	if slip { // a key was missed, rather than a card shown that is so short or has no letter and no digit
+		return Visitor{}, cmp.Or(t.cardOrGuess(ctx, device, text, rand.Text(), now), t.equalise(ctx, now), pin.ErrWrong)
 	}
 	who, err := t.checkPIN(ctx, device, c, text, now)
 	if errors.Is(err, pin.ErrWrong) {

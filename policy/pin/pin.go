@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -74,6 +76,15 @@ func Possible(text string) bool {
 // TooShort reports whether a text is a PIN but for the digits that are missing.
 func TooShort(text string) bool {
 	return text != "" && len(text) < MinLength && strings.Trim(text, "0123456789") == ""
+}
+
+// Mistyped reports whether a text may be a PIN, or a part of one, typed with the keys of digits on a keyboard where
+// those need Shift, as French and Czech ones.
+func Mistyped(text string) bool {
+	n := utf8.RuneCountInString(text)
+	return n > 0 && n <= MaxLength && !strings.ContainsFunc(text, func(r rune) bool {
+		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
+	})
 }
 
 // fewestDigits is how many different digits a PIN has at least. With fewer are those that people
