@@ -11,7 +11,8 @@ import (
 )
 
 // How many wrong tries lock, within which time, and for how long. Six digits are a million: at
-// 480 tries a day a person's is guessed by chance after 1,000 days, and maxInARow ends that.
+// 480 tries a day a person's is guessed by chance after 1,000 days. maxInARow ends that unless
+// the person types their PIN meanwhile, which takes the wrong ones back.
 const (
 	maxWrong = 5
 	window   = 15 * time.Minute
