@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
+	"pullprint/connector/bus"
 	"pullprint/connector/bus/bustest"
 	"pullprint/connector/daemon"
 	"pullprint/trigger/graph/graphtest"
@@ -43,12 +45,20 @@ type scene struct {
 // file.
 func walk(t *testing.T, scenes ...scene) {
 	t.Helper()
+	hold := func(w *walker, name string) { golden(w.t, "paths/"+name+".txt", w.text()) }
+	playScenes(t, func(*office) {}, hold, scenes...)
+}
+
+// playScenes plays scenes one after the other at an office that prepare has changed, and calls played after each.
+func playScenes(t *testing.T, prepare func(*office), played func(w *walker, name string), scenes ...scene) {
+	t.Helper()
 	bustest.Virtual(t, func(t *testing.T) {
 		calm := graphtest.Calm()
 		calm.Seed, calm.NoRedirectedTask = 1, true
 		o := newOffice(t, calm)
 		o.write("policy.yaml", quotaPolicy)
 		o.edit("hold_for: 1h", "hold_for: 10m")
+		prepare(o)
 		w := &walker{trace: follow(o)}
 		w.shift = o.start(zap.NewNop())
 		w.register()
@@ -61,7 +71,7 @@ func walk(t *testing.T, scenes ...scene) {
 			}
 			w.begin()
 			s.do(w)
-			golden(t, "paths/"+s.name+".txt", w.text())
+			played(w, s.name)
 			o.sim.Change(func(k *graphtest.Knobs) { k.Become(calm); k.Intercept, k.PrintTime = nil, 0 })
 			if err := o.sim.SetPrinter(westID, "idle", true); err != nil {
 				t.Fatal(err)
@@ -235,6 +245,52 @@ func TestPaths(t *testing.T) {
 			pass(7 * time.Minute)
 		}},
 	)
+}
+
+// Notices cost the way of a decision no write and no call: whoever has their lease makes them from the audit.
+// Here that is another instance, so that one which is seen would belong to that way.
+func TestPathsWithNotices(t *testing.T) {
+	racetest.Skip(t, "two of the paths, twice")
+	seen := func(more string) map[string]string {
+		paths := map[string]string{}
+		playScenes(t, func(o *office) {
+			o.edit("metrics:", more+"\nmetrics:")
+			o.tune = func(d *daemonOptions) { d.Opened = func(b *bus.Bus) { leaseElsewhere(o.t, b, "notices") } }
+		}, func(w *walker, name string) {
+			paths[name] = w.text()
+			if n := w.noticed(); n != 0 {
+				w.t.Errorf("%s: %d writes of notices", name, n)
+			}
+		}, scene{"aborted", nil, func(w *walker) {
+			w.print(graphtest.JobSpec{Printer: directID, Copies: 99})
+			pass(5 * time.Second)
+		}}, scene{"tap", nil, func(w *walker) {
+			w.one(graphtest.JobSpec{})
+			w.shows(number)
+			pass(3 * time.Minute)
+		}})
+		return paths
+	}
+	without := seen("")
+	with := seen(`notices: {mail: {from: printing@contoso.com, smtp: {address: "127.0.0.1:1", tls: none}}}`)
+	if diff := cmp.Diff(without, with); diff != "" {
+		t.Errorf("- without notices, + with:\n%s", diff)
+	}
+	for name, call := range map[string]string{"aborted": "/abort: 204", "tap": "/redirect: 200"} {
+		made := func(what string) int { return strings.Count("\n"+with[name], "\n"+what+" ") }
+		t.Logf("%s: %d writes, %d calls", name, made("store")+made("publish"), made("graph"))
+		if !strings.Contains(with[name], call) {
+			t.Errorf("%s: no %s in\n%s", name, call, with[name])
+		}
+	}
+}
+
+// leaseElsewhere has another instance hold a lease for longer than a test takes.
+func leaseElsewhere(t *testing.T, b *bus.Bus, name string) {
+	_, ok, err := b.State().CompareAndSet(t.Context(), "lease."+name, []byte("another instance"), 0, time.Hour)
+	if !ok || err != nil {
+		t.Errorf("take the lease %s: %t, %v", name, ok, err)
+	}
 }
 
 // A process that was killed at its call of Graph is followed by one that reads the job

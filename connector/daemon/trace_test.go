@@ -57,6 +57,8 @@ type trace struct {
 	lines []string
 	ids   []string
 	deaf  string // calls of Graph that begin so are left out
+	// notices are the writes of notices, and of what is kept of them, which lines has not.
+	notices int
 }
 
 // follow has the daemons of an installation traced.
@@ -67,7 +69,13 @@ func follow(o *office) *trace {
 		if tune != nil {
 			tune(d)
 		}
-		d.Transport, d.Opened = tr, tr.opened
+		opened := d.Opened
+		d.Transport, d.Opened = tr, func(b *bus.Bus) {
+			if opened != nil {
+				opened(b)
+			}
+			tr.opened(b)
+		}
 	}
 	return tr
 }
@@ -159,6 +167,14 @@ func (tr *trace) catchUp() {
 	}
 }
 
+// noticed is how many writes of notices there were.
+func (tr *trace) noticed() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.catchUp()
+	return tr.notices
+}
+
 // stored is what is looked at of any record.
 type storedFields struct {
 	State        string
@@ -177,6 +193,9 @@ func (tr *trace) line(m bustest.Message) string {
 	if key, ok := strings.CutPrefix(m.Subject, "$KV.pullprint_"); ok {
 		bucket, key, _ := strings.Cut(key, ".")
 		if bucket == "state" && !strings.HasPrefix(key, "delegation.") {
+			if strings.HasPrefix(key, "notices.") {
+				tr.notices++
+			}
 			return ""
 		}
 		var about []string
@@ -215,6 +234,7 @@ func (tr *trace) line(m bustest.Message) string {
 	}
 	if strings.HasPrefix(m.Subject, "pullprint.notices.job.") || strings.HasPrefix(m.Subject, "pullprint.notices.budget.") ||
 		m.Subject == "pullprint.notices.hold.expired" {
+		tr.notices++
 		return "" // of a decision: on no way of a job, and at any time after it
 	}
 	id := header("Nats-Msg-Id")
