@@ -58,7 +58,7 @@ func TestSilenceOfGraphIsShown(t *testing.T) {
 			}
 			return string(body)
 		}
-		const wrong = `<p class="wrong" role="alert"><strong>graph</strong> `
+		const wrong = `<p class="wrong" role="alert"><strong translate="no">graph</strong> <span lang="en">`
 		silent := func(how string) func() bool {
 			return func() bool {
 				pass(time.Second) // a page takes longer than await waits between two looks
