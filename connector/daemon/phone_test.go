@@ -50,9 +50,14 @@ func TestPhone(t *testing.T) {
 		if n := s.applied(rest...); n != 3 {
 			t.Errorf("%d of 3 printed", n)
 		}
+		pass(20 * time.Second)
+		b.fetch(http.MethodPost, action, form) // Graph has seen it printed, and pullprint not yet
+		b.sees([]string{"1 job is printing", "The printer has it.", "Printed."}, []string{"Nothing was printed"})
 		pass(2 * time.Minute)
 		b.scan()
 		b.sees([]string{"Printed."}, []string{"Sent to the printer", `http-equiv="refresh"`})
+		b.fetch(http.MethodPost, action, form)
+		b.sees([]string{"Printed."}, []string{"is printing", "Nothing was printed"})
 		for _, d := range s.all() {
 			if d.Job == first.Job && d.Point == "release" &&
 				(d.Asked != "phone" || d.Device != "hq-2-west" || d.Owner != studentID) {

@@ -45,7 +45,7 @@ type jobsPage struct {
 	Cost   quota.Amount
 	// Sent are jobs on their way, or at their end, at this printer.
 	Sent []sent
-	// Done is set after something was asked for; Printing is how many of these jobs are on their way.
+	// Done is set after a form by which nothing was sent; Printing is how many of its jobs are on their way.
 	Done     bool
 	Printing int
 	// Canceled is the job that was just ended.
@@ -184,13 +184,18 @@ func (p *Pages) list(rw http.ResponseWriter, req *http.Request, v visitor, d did
 	}
 	again := false
 	for i := range recent {
-		s := sentOf(&recent[i], t.states[recent[i].Ref])
+		now, asked := t.states[recent[i].Ref], slices.Contains(d.asked, recent[i].Ref)
+		if asked && now == graph.JobCompleted {
+			now = graph.JobProcessing // the page says that it is printing, and looks again in a moment
+		}
+		s := sentOf(&recent[i], now)
 		s.Title = t.title(&recent[i])
 		data.Sent = append(data.Sent, s)
 		again = again || !s.ends && time.Since(recent[i].Release.At) < followFor
-		if slices.Contains(d.asked, recent[i].Ref) {
+		if asked && !s.ends {
 			data.Printing++
 		}
+		data.Done = data.Done && !asked
 	}
 	shown := view.Page{Title: v.device.Place(), In: v.in, Data: data}
 	if d.wrong != "" {
