@@ -51,7 +51,9 @@ func TestSignIn(t *testing.T) {
 			other.sees(other.signIn(person, "/"), http.StatusOK, words)
 		}
 		none := s.browser()
-		none.sees(none.signIn(carlaID, "/"), http.StatusForbidden, "carla@contoso.com", "may not use the console")
+		noRole := none.signIn(carlaID, "/")
+		none.sees(noRole, http.StatusForbidden, "carla@contoso.com", "may not use the console")
+		none.offers(noRole, "My jobs", "Sign in")
 	})
 }
 
@@ -180,7 +182,9 @@ func TestSignOutEverywhere(t *testing.T) {
 		other.signIn(bertID, "/")
 		desk.at, _ = s.replica()
 		late := phone.cookies()[sessionCookie]
-		phone.sees(phone.send("/auth/sign-out", url.Values{}), http.StatusOK, "signed out of the print service", "Sign out of Microsoft")
+		out := phone.send("/auth/sign-out", url.Values{})
+		phone.sees(out, http.StatusOK, "signed out of the print service")
+		phone.offers(out, "Sign out of Microsoft", "Sign in")
 		if phone.cookies()[sessionCookie] != "" {
 			t.Error("the cookie is left")
 		}

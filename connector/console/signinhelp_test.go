@@ -213,6 +213,17 @@ func (v *browser) sees(page shown, status int, words ...string) {
 	}
 }
 
+// offers fails the test unless the page has two buttons, the first of which is the main one.
+func (v *browser) offers(page shown, first, second string) {
+	v.t.Helper()
+	buttons := linkButton.FindAllStringSubmatch(page.text[strings.Index(page.text, "<main>"):], -1)
+	if len(buttons) != 2 || buttons[0][1] != "" || buttons[0][2] != first || buttons[1][1] != " quiet" || buttons[1][2] != second {
+		v.t.Errorf("%s has the buttons %q", page.at, buttons)
+	}
+}
+
+var linkButton = regexp.MustCompile(`<a class="button( quiet)?"[^>]*>([^<]*)</a>`)
+
 var tags = regexp.MustCompile(`<[^>]*>`)
 
 // cookies are those that the browser sends to the site.

@@ -143,7 +143,7 @@ func TestOwnPage(t *testing.T) {
 		if at.Path != "/me" {
 			t.Errorf("after deleting at %s", at)
 		}
-		student.says(text, []string{"The job is deleted", "not printed", "canceled.by-owner"}, nil)
+		student.says(text, []string{"The job is deleted", "deleted by you"}, []string{"not printed", "canceled.by-owner"})
 		_, text = student.load(ask, url.Values{})
 		student.says(text, []string{"no longer waiting"}, nil)
 		_, trace := student.load("/jobs/"+held[0].Printer+"/"+held[0].Job, nil)

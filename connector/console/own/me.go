@@ -23,6 +23,7 @@ import (
 	"pullprint/connector/tap"
 	"pullprint/policy/pin"
 	"pullprint/policy/quota"
+	"pullprint/policy/reasons"
 )
 
 // The lists of a person's own page: more jobs than fit some screens of a phone, and a day's worth of
@@ -73,6 +74,8 @@ func (j myJob) Outcome(in view.Words) string {
 	switch {
 	case j.LetGo():
 		return j.paper(in)
+	case j.deleted():
+		return in.Text("deleted by you")
 	case j.State == job.Aborted:
 		return in.Text("not printed")
 	case j.State == job.Gone:
@@ -103,13 +106,24 @@ func (j myJob) paper(in view.Words) string {
 	return in.Text(texts[0], cmp.Or(j.Place, j.Release.Device))
 }
 
-// Why is the newest decision about the job in words.
+// deleted reports whether the person ended the job themselves: it is told without a reason, and not as a fault.
+func (j myJob) deleted() bool {
+	return j.State == job.Aborted && j.Decision.Reason == reasons.CanceledByOwner
+}
+
+// Why is the newest decision about the job in words, if it says more than the outcome.
 func (j myJob) Why(in view.Words) release.Reason {
+	if j.deleted() {
+		return release.Reason{}
+	}
 	return in.Reason(release.Reason{Code: j.Decision.Reason, Text: j.Decision.Text, Remedy: j.Decision.Remedy})
 }
 
 // Look is the state in whose colour the outcome is shown.
 func (j myJob) Look() job.State {
+	if j.deleted() {
+		return job.Gone
+	}
 	if j.Paper != nil && (j.Paper.State == paper.Failed || j.Paper.State == paper.Canceled) {
 		return job.Aborted
 	}

@@ -15,6 +15,8 @@ type Stopped struct {
 	What, Do string
 	// Go is where the Button leads; without a Button nowhere.
 	Go, Button string
+	// First is what most people want, before the Button; without a Path there is none.
+	First view.Link
 	// Help is whom to ask; it may be empty.
 	Help string
 }

@@ -123,11 +123,11 @@ func (p *Pages) signedOut(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), view.Within)
 	defer cancel()
 	in := p.Site.Words(view.Wished(rw))
-	shown := view.Page{In: in, Title: in.Text("You are signed out"), Home: p.Entra.SignOutURL(ctx)}
-	p.Stop(rw, http.StatusOK, shown, Stopped{
-		What: in.Text("You are signed out of the print service, at this browser and at every other."),
-		Do:   in.Text("This browser is still signed in to Microsoft. On a device that others use, sign out there too."),
-		Go:   access.Asked{Then: OwnHome, Choose: true}.Path(), Button: in.Text("Sign in"),
+	p.Stop(rw, http.StatusOK, view.Page{In: in, Title: in.Text("You are signed out")}, Stopped{
+		What:  in.Text("You are signed out of the print service, at this browser and at every other."),
+		Do:    in.Text("This browser is still signed in to Microsoft. On a device that others use, sign out there too."),
+		First: view.Link{Path: p.Entra.SignOutURL(ctx), Text: in.Text("Sign out of Microsoft")},
+		Go:    access.Asked{Then: OwnHome, Choose: true}.Path(), Button: in.Text("Sign in"),
 	})
 }
 
@@ -160,7 +160,8 @@ func (p *Pages) noRole(rw http.ResponseWriter, req *http.Request, who access.Cal
 		What: in.Text("Your account may not use the console. Your own jobs are behind “%s”, at the top.", in.Text("My jobs")),
 		Do: in.Text("To use the console, ask your administrator for a role and sign in again, or sign in with another " +
 			"account."),
-		Go: access.Asked{Then: req.URL.RequestURI(), Choose: true}.Path(), Button: in.Text("Sign in"),
+		First: view.Link{Path: OwnHome, Text: in.Text("My jobs")},
+		Go:    access.Asked{Then: req.URL.RequestURI(), Choose: true}.Path(), Button: in.Text("Sign in"),
 	})
 }
 
