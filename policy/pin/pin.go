@@ -73,7 +73,7 @@ func Possible(text string) bool {
 	return len(text) >= MinLength && len(text) <= MaxLength && strings.Trim(text, "0123456789") == ""
 }
 
-// TooShort reports whether a text is a PIN but for the digits that are missing.
+// TooShort reports whether a text has digits only, and fewer than a PIN.
 func TooShort(text string) bool {
 	return text != "" && len(text) < MinLength && strings.Trim(text, "0123456789") == ""
 }
@@ -137,12 +137,15 @@ const (
 // words for owners.
 func nameable(owner string) bool { return strings.Trim(owner, "0123456789abcdef-") == "" }
 
+// ByCode says in place of an object id that a PIN was set with a one-time code.
+const ByCode = "code"
+
 // record is what is stored of a person's PIN.
 type record struct {
 	Owner   string    `json:"owner"`
 	Hash    string    `json:"hash"`
 	Changed time.Time `json:"changed"`
-	// By is who set it: the person's object id, or "code".
+	// By is who set it: the person's object id, or ByCode.
 	By string `json:"by,omitempty"`
 }
 
@@ -295,7 +298,7 @@ func CheckRecord(key string, value []byte) error {
 type Stored struct {
 	Owner   string    `json:"owner"`
 	Changed time.Time `json:"pin_set"`
-	// By is who set it: the person's object id, or "code".
+	// By is who set it: the person's object id, or ByCode.
 	By string `json:"by,omitempty"`
 }
 

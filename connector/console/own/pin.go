@@ -14,9 +14,6 @@ import (
 // pinPath is where people set their PINs.
 const pinPath = "/me/pin"
 
-// actionSetPIN is a PIN that its owner set, by name of the audit.
-const actionSetPIN = "set-pin"
-
 // A person may set maxPINs PINs within pinsIn: more than anybody who mistypes needs, and few runs of the
 // slow hash.
 const (
@@ -74,7 +71,7 @@ func (p *Pages) setPIN(rw http.ResponseWriter, req *http.Request) {
 		ask(http.StatusTooManyRequests, who.in.Text("You have set your PIN too often. Try again in an hour."))
 		return
 	}
-	err := p.Jobs.StoreAction(ctx, apiclient.Action{Action: actionSetPIN, Actor: who.Person, Owner: who.Person})
+	err := p.Jobs.StoreAction(ctx, apiclient.Action{Action: view.ActionSetPIN, Actor: who.Person, Owner: who.Person})
 	if err == nil {
 		err = p.PINs.Set(ctx, who.Person, text, who.Person, now)
 	}

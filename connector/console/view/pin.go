@@ -2,6 +2,9 @@ package view
 
 import "pullprint/policy/pin"
 
+// ActionSetPIN is the name in the audit of a PIN that was set on a page, by its owner or with a code.
+const ActionSetPIN = "set-pin"
+
 // RefusedPIN says why a new PIN, which was typed twice, can't be taken; it is empty for one that can.
 func RefusedPIN(in Words, text, again string) string {
 	switch {
