@@ -98,9 +98,7 @@ func (t *Taps) claimByBadge(ctx context.Context, s Shown, now time.Time) (Claim,
 	owner, err := t.badges.Owner(ctx, s.Number, now)
 	switch {
 	case errors.Is(err, ErrBadgeUnknown):
-		canonical := t.canonical(s.Number)
-		t.tellOdd(s.Device, canonical, now)
-		t.countGuess(ctx, s.Device, canonical, now)
+		t.countUnknown(ctx, s.Device, s.Number, now)
 	case err != nil && !errors.Is(err, ErrBadgeInvalid):
 		return Claim{}, err
 	}
@@ -266,7 +264,7 @@ func (t *Taps) SetPIN(ctx context.Context, device, code, text string, audit func
 			if err := audit(owner); err != nil {
 				return err
 			}
-			return t.factors.pins.Set(ctx, owner, text, "code", now)
+			return t.factors.pins.Set(ctx, owner, text, pin.ByCode, now)
 		})
 	})
 }

@@ -32,8 +32,8 @@ const (
 
 const heardPrefix = "reader."
 
-// HeardKV is where it is stored when a reader was heard of; *stored.KV is one.
-type HeardKV interface {
+// heardKV is where it is stored when a reader was heard of; *stored.KV is one.
+type heardKV interface {
 	store.KV
 	Each(ctx context.Context, filter string, fn func(key string, value []byte, revision uint64) error) error
 }
@@ -49,7 +49,7 @@ type Heard struct {
 // Readers knows when readers were last heard of, at all replicas and over restarts. It is safe for
 // concurrent use.
 type Readers struct {
-	kv      HeardKV
+	kv      heardKV
 	devices map[string]bool
 	started time.Time
 	log     *zap.Logger
@@ -59,7 +59,7 @@ type Readers struct {
 }
 
 // NewReaders are those of the devices.
-func NewReaders(kv HeardKV, devices []string, log *zap.Logger) *Readers {
+func NewReaders(kv heardKV, devices []string, log *zap.Logger) *Readers {
 	r := &Readers{kv: kv, devices: map[string]bool{}, started: time.Now(), log: log.Named("tap"), noted: map[string]Heard{}}
 	for _, id := range devices {
 		r.devices[id] = true

@@ -76,7 +76,7 @@ func TestHeardIsStoredSeldom(t *testing.T) {
 
 // failingKV fails, and counts how often it was asked.
 type failingKV struct {
-	HeardKV
+	heardKV
 	asked int
 }
 

@@ -73,6 +73,13 @@ func (t *Taps) countGuess(ctx context.Context, device, guess string, now time.Ti
 	}
 }
 
+// countUnknown counts an unknown badge, and logs a number that no card has.
+func (t *Taps) countUnknown(ctx context.Context, device, number string, now time.Time) {
+	canonical := t.canonical(number)
+	t.tellOdd(device, canonical, now)
+	t.countGuess(ctx, device, canonical, now)
+}
+
 // strikesPrefix is that of the keys of what replicas know together of a reader. What can't be read
 // is counted anew: a reader must not be closed for good by it.
 const strikesPrefix = "strikes."

@@ -202,9 +202,7 @@ func (t *Taps) release(ctx context.Context, o release.Order, number string, foun
 	none := release.Outcome{Released: []release.Released{}, Kept: []release.Refused{}, Aborted: []release.Refused{}}
 	switch {
 	case errors.Is(found, ErrBadgeUnknown):
-		canonical := t.canonical(number)
-		t.tellOdd(device, canonical, now)
-		t.countGuess(ctx, device, canonical, now)
+		t.countUnknown(ctx, device, number, now)
 		return none, tapUnknown, nil
 	case errors.Is(found, ErrBadgeInvalid):
 		return none, tapInvalid, nil
