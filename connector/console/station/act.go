@@ -55,6 +55,16 @@ func (d *formResults) join(device, ticket string) (it *formResult, first bool) {
 	return it, true
 }
 
+// wait waits until the result is there. It reports false when the browser is gone before.
+func (d *formResult) wait(browser context.Context) bool {
+	select {
+	case <-d.done:
+		return true
+	case <-browser.Done():
+		return false
+	}
+}
+
 // stationRelease releases one job that the person there may release, or all of
 // their own.
 func (p *Pages) stationRelease(rw http.ResponseWriter, req *http.Request) {
@@ -120,10 +130,8 @@ func (p *Pages) once(
 			return
 		}
 	}
-	select {
-	case <-d.done:
+	if d.wait(req.Context()) {
 		p.done(ctx, rw, d)
-	case <-req.Context().Done(): // the browser is gone
 	}
 }
 

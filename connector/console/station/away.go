@@ -34,14 +34,8 @@ func awayFromCard(rw http.ResponseWriter, req *http.Request) http.ResponseWriter
 func (r byAddress) lead(name string, s stationPage, wrong string) {
 	to, q := Path(s.Device), url.Values{}
 	switch name {
-	case "jobs":
-		to += "/jobs"
-		q.Set("visit", s.Ticket)
-	case "claim":
-		to += "/claim"
-		q.Set("visit", s.Ticket)
-	case "pin":
-		to += "/pin"
+	case "jobs", "claim", "pin":
+		to += "/" + name
 		q.Set("visit", s.Ticket)
 	case "enrol":
 		to += "/enrol"

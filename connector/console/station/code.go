@@ -14,12 +14,6 @@ import (
 	"pullprint/policy/pin"
 )
 
-// actionSetPIN is a PIN that was set with a code, and byCode who set it, by the names of the audit.
-const (
-	actionSetPIN = "set-pin"
-	byCode       = "code"
-)
-
 // What is said of a code: the same of one that nobody made, one that was used, and one that is late.
 const (
 	wrongCode    = "That code is wrong, used already, or has expired. Ask for a new one."
@@ -57,9 +51,7 @@ func (p *Pages) stationUseCode(rw http.ResponseWriter, req *http.Request) {
 	if first {
 		defer close(d.done)
 	} else {
-		select {
-		case <-d.done:
-		case <-req.Context().Done(): // the browser is gone
+		if !d.wait(req.Context()) {
 			return
 		}
 		if d.page.Ticket != "" { // the form came twice
@@ -196,7 +188,7 @@ func (p *Pages) setOnce(ctx context.Context, s stationPage, text string) error {
 	}
 	err := p.Taps.SetPIN(ctx, s.Device, s.Code, text, func(owner string) error {
 		return p.Jobs.StoreAction(ctx, apiclient.Action{
-			Action: actionSetPIN, Actor: byCode, Device: s.Device, Owner: owner,
+			Action: view.ActionSetPIN, Actor: pin.ByCode, Device: s.Device, Owner: owner,
 		})
 	})
 	if err == nil && first {

@@ -106,9 +106,7 @@ func (p *Pages) redeem(ctx context.Context, device, code, number string) error {
 	if first {
 		defer close(d.done)
 	} else {
-		select {
-		case <-d.done:
-		case <-ctx.Done():
+		if !d.wait(ctx) {
 			return ctx.Err()
 		}
 		if c := d.who.Claims; c != nil && time.Since(d.at) < visitLife && p.Taps.StillOwns(ctx, *c) == nil {

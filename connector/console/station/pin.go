@@ -87,7 +87,6 @@ func (p *Pages) stationEnterPIN(rw http.ResponseWriter, req *http.Request) {
 	d, first := p.results.join(device, req.PostFormValue("visit"))
 	if first {
 		err := p.enterPIN(ctx, d, text)
-		close(d.done)
 		switch {
 		case errors.Is(err, tap.ErrCard):
 			req.PostForm.Set("badge", text)
@@ -98,9 +97,7 @@ func (p *Pages) stationEnterPIN(rw http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	select {
-	case <-d.done:
-	case <-req.Context().Done(): // the browser is gone
+	if !d.wait(req.Context()) {
 		return
 	}
 	switch {
@@ -117,6 +114,7 @@ func (p *Pages) stationEnterPIN(rw http.ResponseWriter, req *http.Request) {
 
 // enterPIN checks a PIN for the person whom the page of a ticket asked.
 func (p *Pages) enterPIN(ctx context.Context, d *formResult, text string) error {
+	defer close(d.done)
 	device := d.page.Device
 	c, next, err := p.Visits.claimed(ctx, device, d.ticket)
 	if err != nil || next == "" {

@@ -116,24 +116,23 @@ func visitOf(device string, who tap.Visitor) visit {
 // shown since.
 func (s *Visits) begin(ctx context.Context, device string, who tap.Visitor, card string,
 ) (ticket string, ok bool, err error) {
-	ticket = rand.Text()
-	err = s.change(ctx, device, func(v *visit) bool {
-		if ok = card != "" && v.Shown == card; ok {
-			*v = visitOf(device, who)
-			v.Ticket = hashOf(ticket)
-		}
-		return ok
-	})
-	return ticket, ok && err == nil, err
+	return s.follow(ctx, card, visitOf(device, who))
 }
 
 // offer keeps the code of an unknown card for the page that shows it. It reports false when another
 // card was shown since.
 func (s *Visits) offer(ctx context.Context, device, code, card string) (ticket string, ok bool, err error) {
+	return s.follow(ctx, card, visit{Device: device, Offer: code})
+}
+
+// follow stores what follows a card that was shown, and returns the ticket of its page. It reports false when
+// another card was shown since.
+func (s *Visits) follow(ctx context.Context, card string, next visit) (ticket string, ok bool, err error) {
 	ticket = rand.Text()
-	err = s.change(ctx, device, func(v *visit) bool {
+	next.Ticket, next.Until = hashOf(ticket), time.Now().Add(visitLife)
+	err = s.change(ctx, next.Device, func(v *visit) bool {
 		if ok = card != "" && v.Shown == card; ok {
-			*v = visit{Device: device, Until: time.Now().Add(visitLife), Ticket: hashOf(ticket), Offer: code}
+			*v = next
 		}
 		return ok
 	})

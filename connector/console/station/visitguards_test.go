@@ -86,3 +86,22 @@ func TestVisitChangedByAnother(t *testing.T) {
 		t.Errorf("%v after %d writes", err, k.writes)
 	}
 }
+
+// A PIN whose check panics does not make the same form wait for ever when it is sent again.
+func TestResultAfterPanic(t *testing.T) {
+	p := &Pages{Deps: Deps{Visits: NewVisits(nil)}}
+	d, _ := p.results.join("west", "ticket")
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_ = p.enterPIN(t.Context(), d, "123456")
+	}()
+	select {
+	case <-d.done:
+	default:
+		t.Error("whoever sends the form again waits")
+	}
+}

@@ -11,14 +11,7 @@ import (
 // ask keeps who somebody says to be for the page that asks for their PIN. It reports false when another
 // card was shown since.
 func (s *Visits) ask(ctx context.Context, device string, c tap.Claim, card string) (ticket string, ok bool, err error) {
-	ticket = rand.Text()
-	err = s.change(ctx, device, func(v *visit) bool {
-		if ok = card != "" && v.Shown == card; ok {
-			*v = visit{Device: device, Until: time.Now().Add(visitLife), Ticket: hashOf(ticket), Claims: &c}
-		}
-		return ok
-	})
-	return ticket, ok && err == nil, err
+	return s.follow(ctx, card, visit{Device: device, Claims: &c})
 }
 
 // claimed uses a ticket of ask up: who somebody says to be, and the ticket of the next page, which is empty
