@@ -219,7 +219,7 @@ func badgeCode(f *apiFlags) *cobra.Command {
 				_, err := fmt.Fprintf(w, "%s\nIt %s at any release station, until %s.\n", out.Code, does,
 					out.Expires.Local().Format("Mon 02 Jan 15:04"))
 				return err
-			})(c.CodeFor(cmd.Context(), in))
+			})(c.Code(cmd.Context(), in))
 		},
 	}
 	cmd.Flags().StringVar(&in.Owner, "owner", "", "for whom: `USER`, an Entra object id or a user name")

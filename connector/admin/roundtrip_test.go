@@ -61,11 +61,11 @@ func TestBadgesByClient(t *testing.T) {
 	}
 	_, err = c.Enrol(ctx, "04A21BC399", badge.Enrolment{Owner: "nobody"})
 	says(t, "an owner that is nobody", err, "object ID")
-	code, err := c.Code(ctx, someone, "", time.Hour)
+	code, err := c.Code(ctx, apiclient.CodeBody{Owner: someone, ValidFor: "1h"})
 	if err != nil || !badge.IsCode(code.Code) || time.Until(code.Expires) < 59*time.Minute {
 		t.Errorf("%+v, %v", code, err)
 	}
-	_, err = c.Code(ctx, someone, "", -time.Hour)
+	_, err = c.Code(ctx, apiclient.CodeBody{Owner: someone, ValidFor: "-1h"})
 	says(t, "a code that has expired", err, "valid")
 	for _, w := range []struct {
 		which badge.Which

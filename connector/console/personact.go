@@ -99,7 +99,7 @@ func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	issued, known := p.issued.Get(key)
 	var err error
 	if !known || form == "" {
-		issued, err = p.API(c).Code(req.Context(), id, "", codeLife)
+		issued, err = p.API(c).Code(req.Context(), apiclient.CodeBody{Owner: id, ValidFor: codeLife.String()})
 	}
 	if err != nil {
 		p.showPerson(rw, req, c, err)

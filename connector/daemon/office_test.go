@@ -405,6 +405,6 @@ func (base adminClient) enrol(number, owner string) error {
 }
 
 func (base adminClient) code(owner string) (string, error) {
-	c, err := apiclient.New(string(base), adminToken).Code(context.Background(), owner, "", time.Hour)
+	c, err := apiclient.New(string(base), adminToken).Code(context.Background(), apiclient.CodeBody{Owner: owner, ValidFor: "1h"})
 	return c.Code, err
 }

@@ -102,13 +102,8 @@ func (c *Client) ImportValid(ctx context.Context, r io.Reader, replace, asIs boo
 	return out, err
 }
 
-// Code makes a one-time code for enrolling a badge.
-func (c *Client) Code(ctx context.Context, owner, upn string, validFor time.Duration) (out CodeIssued, err error) {
-	return c.CodeFor(ctx, CodeBody{Owner: owner, UserPrincipalName: upn, ValidFor: validFor.String()})
-}
-
-// CodeFor makes a one-time code for what the body says.
-func (c *Client) CodeFor(ctx context.Context, body CodeBody) (out CodeIssued, err error) {
+// Code makes a one-time code for what the body says.
+func (c *Client) Code(ctx context.Context, body CodeBody) (out CodeIssued, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/badges/codes", body, &out)
 	return out, err
 }
