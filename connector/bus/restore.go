@@ -62,9 +62,9 @@ type Restored struct {
 // replaced can still be read.
 //
 // An embedded store is made in a folder beside and takes the place of the old one
-// only when it is complete and checked; the old one is kept. The streams of an external server are restored one after the other, and
-// carry a mark until all are checked: interrupted, no daemon works with them, and
-// Restore goes on where it stopped. An external server does not remember the message
+// only when it is complete and checked; the old one is kept. The streams of an external
+// server are restored one after the other, and carry a mark until all are checked:
+// interrupted, no daemon works with them, and Restore goes on where it stopped. An external server does not remember the message
 // ids of before until it starts anew: what is published twice then is told apart by
 // whoever reads it, as ever.
 func Restore(

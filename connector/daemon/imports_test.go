@@ -95,6 +95,10 @@ var restrictions = []restriction{
 		folders:  []string{"trigger/pages"},
 	},
 	{what: "SMTP", prefixes: []string{"github.com/wneessen/go-mail", "net/smtp"}, folders: []string{"connector/notify/mail"}},
+	{
+		what: "an SMTP server", prefixes: []string{"github.com/emersion/go-smtp"},
+		folders: []string{"trigger/graph/graphtest"}, tests: true,
+	},
 	{what: "systemd", prefixes: []string{"github.com/coreos/go-systemd"}, folders: []string{"cmd"}},
 }
 

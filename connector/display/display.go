@@ -11,7 +11,7 @@ import (
 // maxLength is how many characters of a name are shown: two lines on a phone.
 const maxLength = 80
 
-// Plain is a name in one line, without characters that are not seen, as those that turn the direction of
+// Plain is a name in one line, without invisible characters, such as those that change the direction of
 // writing.
 func Plain(name string) string {
 	name = strings.Map(func(r rune) rune {

@@ -12,15 +12,15 @@ import (
 	"pullprint/policy"
 )
 
-// copiesTTL is how long it is cached how many copies a printer makes and whether it prints on both
+// defaultsTTL is how long it is cached how many copies a printer makes and whether it prints on both
 // sides: administrators rarely change either.
-const copiesTTL = 15 * time.Minute
+const defaultsTTL = 15 * time.Minute
 
-// copiesWithin is how long a printer is waited for, and maxPrinters for how many
+// defaultsWithin is how long a printer is waited for, and maxPrinters for how many
 // printers it is kept.
 const (
-	copiesWithin = 8 * time.Second
-	maxPrinters  = 10_000
+	defaultsWithin = 8 * time.Second
+	maxPrinters    = 10_000
 )
 
 // defaults are what a printer makes of a job.
@@ -29,27 +29,27 @@ type defaults struct {
 	oneSided bool
 }
 
-// defaultCopies caches the defaults of printers.
-type defaultCopies struct {
+// printerDefaults caches the defaults of printers.
+type printerDefaults struct {
 	graph  Graph
 	flight cache.Flight[defaults]
 	known  *cache.TTL[defaults] // by printer id
 }
 
-func newDefaultCopies(g Graph) *defaultCopies {
-	return &defaultCopies{graph: g, known: cache.NewTTL[defaults](copiesTTL, maxPrinters)}
+func newPrinterDefaults(g Graph) *printerDefaults {
+	return &printerDefaults{graph: g, known: cache.NewTTL[defaults](defaultsTTL, maxPrinters)}
 }
 
 // of is what a printer makes of a job. When Graph does not answer, it is what Graph said before.
-func (d *defaultCopies) of(ctx context.Context, id string) (defaults, error) {
+func (d *printerDefaults) of(ctx context.Context, id string) (defaults, error) {
 	old, fresh := d.known.Get(id)
 	if fresh {
 		return old, nil
 	}
-	now, _, err := d.flight.Do(ctx, id, copiesWithin, func(ctx context.Context) (defaults, error) {
+	now, _, err := d.flight.Do(ctx, id, defaultsWithin, func(ctx context.Context) (defaults, error) {
 		a, err := d.graph.Attributes(ctx, id)
 		if err != nil {
-			return defaults{}, fmt.Errorf("read how many copies a printer makes: %w", err)
+			return defaults{}, fmt.Errorf("read the defaults of a printer: %w", err)
 		}
 		now := defaults{max(a.Defaults.Copies, 1), printer.OneSided(a.Capabilities)}
 		d.known.Put(id, now)
@@ -67,7 +67,7 @@ func (e *Evaluator) readSides(ctx context.Context, needs policy.Needs, eval *Eva
 	if !needs.Pages || !eval.Job.Duplex || eval.Point != policy.Arrival || eval.Queue.Mode != printer.ModeDirect {
 		return
 	}
-	of, err := e.copies.of(ctx, eval.job.Ref.Printer)
+	of, err := e.defaults.of(ctx, eval.job.Ref.Printer)
 	if err != nil {
 		e.log.Warn("sides of a printer not read", zap.String("job", eval.job.Ref.Job),
 			zap.String("printer", eval.job.Ref.Printer), zap.Error(err))
@@ -83,7 +83,7 @@ func (e *Evaluator) ReadCopies(ctx context.Context, needs policy.Needs, eval *Ev
 		return
 	}
 	for _, id := range eval.Printers {
-		of, err := e.copies.of(ctx, id)
+		of, err := e.defaults.of(ctx, id)
 		if err != nil {
 			e.log.Warn("default copies of a printer not read", zap.String("job", eval.job.Ref.Job),
 				zap.String("printer", id), zap.Error(err))

@@ -32,7 +32,7 @@ type Evaluator struct {
 	pages     func(ctx context.Context, job graph.Ref, d graph.Document) (int, error)
 	ledger    BalanceReader
 	groups    *groupCache
-	copies    *defaultCopies
+	defaults  *printerDefaults
 	queues    printer.Queues
 	selfTests SelfTests // may be nil
 	inflight  *inflight.Notes
@@ -88,7 +88,7 @@ func New(o Options) *Evaluator {
 	}
 	return &Evaluator{
 		policy: o.Policy, shadow: o.Shadow, pages: o.Pages, ledger: o.Ledger, groups: newGroupCache(o.Graph, o.GroupTTL),
-		copies: newDefaultCopies(o.Graph), queues: printer.NewQueues(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
+		defaults: newPrinterDefaults(o.Graph), queues: printer.NewQueues(o.Queues), selfTests: o.SelfTests, inflight: o.Inflight,
 		counts: newPageCounts(o.Registerer), log: o.Logger, instance: o.Instance,
 	}
 }

@@ -47,7 +47,7 @@ func main() {
 // run writes the package.
 func run(s settings, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%q is no flag; -h tells those that there are", args[0])
+		return fmt.Errorf("unexpected argument %q; -h lists the flags", args[0])
 	}
 	s, err := s.checked()
 	if err != nil {

@@ -74,7 +74,7 @@ func (s *GraphSender) classify(err error) error {
 	case failed.Status == http.StatusNotFound:
 		return &notify.Down{Why: "there is no mailbox " + s.from, Err: err}
 	}
-	return &notify.Down{Why: "Microsoft Graph has not taken the message", Err: err, After: asked(err)}
+	return &notify.Down{Why: "Microsoft Graph has not taken the message", Err: err, After: failed.RetryAfter}
 }
 
 // asked is how long Graph asked to be left alone.

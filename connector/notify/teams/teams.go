@@ -1,8 +1,8 @@
 // Package teams is the channel teams: notices in people's activity feeds in Microsoft Teams, sent by
 // Microsoft Graph in the name of the Teams app that deploy/teams makes.
 //
-// A message that is sent again takes the place of the one before in the feed. Whether a person has the app
-// is known to Teams alone: who has not is not reached by this channel.
+// A message that is sent again takes the place of the one before in the feed. Only Teams
+// knows whether a person has the app: people without it are not reached by this channel.
 package teams
 
 import (
@@ -90,7 +90,7 @@ func (s *Sender) Name() string { return "teams" }
 // Send implements notify.Channel.
 func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 	topic := s.catalog.Choose(m.Language).Text(Topic)
-	return sorted(s.graph.SendActivity(ctx, m.Owner, graph.Activity{
+	return classify(s.graph.SendActivity(ctx, m.Owner, graph.Activity{
 		Type: ActivityType(m.Kind), Topic: topic, Link: s.link(topic), Chain: chainOf(m.ID),
 		Preview: preview(m.Text, maxPreview), Parameters: map[string]string{Subject: preview(m.Subject, maxSubject)},
 	}))
@@ -133,11 +133,11 @@ func preview(text string, most int) string {
 	return text
 }
 
-// sorted says what an error of sending means for others and for another try. 403, 404 and 409 are about the
+// classify says what an error of sending means for others and for another try. 403, 404 and 409 are about the
 // person: the app is not installed for them, they have not consented, they are gone, or two apps of ours are
 // installed. Graph answers 403 also when the app registration lacks the right for everybody: no code tells
 // one from the other, and with consent by each person there is no such thing.
-func sorted(err error) error {
+func classify(err error) error {
 	failed, ok := errors.AsType[*graph.Error](err)
 	switch {
 	case err == nil:
