@@ -83,9 +83,10 @@ func (s settings) checked() (settings, error) {
 	}
 	s.url = strings.TrimSuffix(s.url, "/")
 	s.client, s.app, s.privacy, s.terms = client, app, cmp.Or(s.privacy, s.url+"/me"), cmp.Or(s.terms, s.url+"/me")
-	for name, value := range map[string]string{"-url": s.url, "-privacy": s.privacy, "-terms": s.terms} {
-		if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
-			return s, fmt.Errorf("%s has to be an address that begins with https://", name)
+	// -url comes first: without it the others, made of it, are wrong as well.
+	for _, a := range []struct{ flag, value string }{{"-url", s.url}, {"-privacy", s.privacy}, {"-terms", s.terms}} {
+		if u, err := url.Parse(a.value); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+			return s, fmt.Errorf("%s has to be an address that begins with https://", a.flag)
 		}
 	}
 	if !versions.MatchString(s.version) {

@@ -177,6 +177,11 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	s := own
+	s.url = ""
+	if err := run(s, nil); err == nil || !strings.HasPrefix(err.Error(), "-url ") {
+		t.Errorf("without -url: %v", err)
+	}
+	s = own
 	s.destination, s.privacy = filepath.Join(t.TempDir(), "x.zip"), `https://contoso.com/"a"?b=\`
 	if err := run(s, nil); err != nil {
 		t.Error(err)
