@@ -133,13 +133,21 @@ func indentLike(line string, column int) string {
 	return b.String()
 }
 
+// minNear is how long a word has to be for another character to be a mistake in it: of two characters nothing
+// is left then that tells what was meant. What is shorter may lack one.
+const minNear = 3
+
 // Nearest is the one of names that is spelled most like word, or empty when
 // none is near.
 func Nearest(word string, names []string) string {
 	best, at := "", 0
 	for _, n := range names {
 		d := distance(strings.ToLower(word), strings.ToLower(n))
-		if limit := max(2, utf8.RuneCountInString(n)/3); d <= limit && (best == "" || d < at) {
+		limit := max(2, utf8.RuneCountInString(n)/3)
+		if have := utf8.RuneCountInString(word); have < minNear {
+			limit = min(1, utf8.RuneCountInString(n)-have)
+		}
+		if d <= limit && (best == "" || d < at) {
 			best, at = n, d
 		}
 	}

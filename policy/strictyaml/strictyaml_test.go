@@ -153,8 +153,10 @@ func TestCaret(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	names := []string{"definition", "public_url", "listen"}
-	for word, want := range map[string]string{"definitoin": "definition", "publicurl": "public_url", "LISTEN": "listen", "zzz": ""} {
+	names := []string{"definition", "public_url", "listen", "de", "now"}
+	for word, want := range map[string]string{
+		"definitoin": "definition", "publicurl": "public_url", "LISTEN": "listen", "zzz": "", "deu": "de", "sv": "", "dk": "", "DE": "de", "nw": "now",
+	} {
 		if got := Nearest(word, names); got != want {
 			t.Errorf("Nearest(%s) = %q, want %q", word, got, want)
 		}
