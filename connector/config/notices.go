@@ -161,6 +161,8 @@ func (k *checker) teams(at string, t Teams) {
 	if k.need(at+".app_id", t.AppID, write) {
 		_, guid := graph.CanonicalGUID(t.AppID)
 		k.refuse(!guid, at+".app_id", write+", as 0d820ecd-def2-4297-adad-78056cde7c78", "%s.app_id is not a GUID", at)
+		k.refuse(strings.EqualFold(t.AppID, k.c.Auth.ClientID), at+".app_id", write,
+			"%s.app_id is auth.client_id, the id of the app registration, not of the app in the catalog of Teams", at)
 	}
 	k.refuse(!k.c.SignIn.Configured(), at, "configure sign_in: a notice in Teams opens the person's own page",
 		"%s needs sign_in", at)
