@@ -33,8 +33,9 @@ func devicesList(f *apiFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Devices as they are configured",
-		Long: `Lists the devices with where they stand, the queues whose jobs they release, and
-whether jobs are released there by phone. It talks to the running daemon (role read).`,
+		Long: `Lists the devices with where they stand, the queues whose jobs they release, how people prove
+there who they are, and whether jobs are released there by phone. It talks to the running
+daemon (role read).`,
 		Args: wants(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.client(cmd)
@@ -42,15 +43,24 @@ whether jobs are released there by phone. It talks to the running daemon (role r
 				return err
 			}
 			return printAnswer(f, cmd, func(w io.Writer, list []apiclient.DeviceEntry) error {
-				t := newTable(w, "DEVICE", "LOCATION", "QUEUES", "PHONE")
+				t := newTable(w, "DEVICE", "LOCATION", "QUEUES", "FACTORS", "PHONE")
 				for _, d := range list {
 					by := map[printer.Phone]string{printer.PhoneLink: "yes", printer.PhoneCode: "with code"}[d.Phone]
-					t.row(d.ID, cmp.Or(d.Location, "-"), strings.Join(d.Queues, ", "), cmp.Or(by, "no"))
+					t.row(d.ID, cmp.Or(d.Location, "-"), strings.Join(d.Queues, ", "), factorList(d.Factors), cmp.Or(by, "no"))
 				}
 				return t.Flush()
 			})(c.Devices(cmd.Context()))
 		},
 	}
+}
+
+// factorList are factors as a cell of a table; a daemon of before the list told of factors sends none.
+func factorList(factors []printer.Factor) string {
+	words := make([]string, len(factors))
+	for i, f := range factors {
+		words[i] = string(f)
+	}
+	return orDash(strings.Join(words, ", "))
 }
 
 func devicesFailures(f *apiFlags) *cobra.Command {

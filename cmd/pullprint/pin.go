@@ -14,8 +14,9 @@ func pinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pin",
 		Short: "Look at, unlock and remove the PINs of people",
-		Long: `Talks to the running daemon. People set their PINs themselves, on their own page; nobody can
-read one. USER is an Entra object id or a user name.`,
+		Long: `Talks to the running daemon. People set their PINs themselves, on their own page or at a
+station with a code from the help desk; nobody can read one. USER is an Entra object id or a
+user name.`,
 	}
 	f.add(cmd)
 	return verbs(cmd, pinShow(&f), pinUnlock(&f), pinReset(&f))
@@ -76,9 +77,9 @@ func pinVerb(
 
 func printPIN(w io.Writer, s *apiclient.PINState, names userNames) error {
 	t := newTable(w, "USER", "PIN", "BY", "STATE")
-	set, state := "none", "open"
+	set, state := "none", "-"
 	if s.Set {
-		set = "set " + s.Changed.Local().Format("02 Jan 2006")
+		set, state = "set "+s.Changed.Local().Format("02 Jan 2006"), "open"
 	}
 	switch {
 	case s.LockedForGood:

@@ -24,7 +24,9 @@ func (a *API) DeviceEntries(ctx context.Context) []apiclient.DeviceEntry {
 		heard, _ = a.Readers.All(ctx) // the check of the readers says what is wrong
 	}
 	for _, d := range a.Devices {
-		e := apiclient.DeviceEntry{ID: d.ID, PrinterID: d.PrinterID, Queues: d.Queues, Location: d.Location, Phone: d.Phone}
+		e := apiclient.DeviceEntry{
+			ID: d.ID, PrinterID: d.PrinterID, Queues: d.Queues, Location: d.Location, Phone: d.Phone, Factors: d.InForce(),
+		}
 		if a.Taps != nil {
 			e.LockedUntil = a.Taps.LockedUntil(d.ID, now)
 		}

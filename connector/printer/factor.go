@@ -15,13 +15,16 @@ const (
 	ByBadgeAndPIN Factor = "badge+pin"
 )
 
-// Takes reports whether a factor is among those of the device. One that has none takes a badge.
-func (d Device) Takes(f Factor) bool {
+// InForce are the factors of the device. One that is configured without any takes a badge.
+func (d Device) InForce() []Factor {
 	if len(d.Factors) == 0 {
-		return f == ByBadge
+		return []Factor{ByBadge}
 	}
-	return slices.Contains(d.Factors, f)
+	return d.Factors
 }
+
+// Takes reports whether a factor is among those of the device.
+func (d Device) Takes(f Factor) bool { return slices.Contains(d.InForce(), f) }
 
 // Card is the factor that a badge at the device belongs to; empty where it counts for nothing.
 func (d Device) Card() Factor {

@@ -22,6 +22,8 @@ type DeviceEntry struct {
 	Location  string   `json:"location,omitempty"`
 	// Phone is true or code where people may release their jobs by phone; absent elsewhere.
 	Phone printer.Phone `json:"phone,omitempty"`
+	// Factors are the ways in which people prove there who they are, alternatives, as devices[].factors.
+	Factors []printer.Factor `json:"factors,omitempty"`
 	// LockedUntil is set while the reader is locked after unknown badges, at this
 	// instance.
 	LockedUntil time.Time `json:"locked_until,omitzero"`
