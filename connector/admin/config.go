@@ -15,6 +15,8 @@ type Config struct {
 	TokenFile string `yaml:"token_file"`
 	// Tokens are further ones, with a role each.
 	Tokens []Token `yaml:"tokens"`
+	// DocsURL is where the pages of deploy/docs are read, for links of the console; empty shows none.
+	DocsURL string `yaml:"docs_url"`
 	// TLS is the certificate; without one the API speaks plain http.
 	TLS webhook.TLS `yaml:"tls"`
 }

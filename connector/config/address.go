@@ -57,6 +57,21 @@ func (k *checker) url(path, value, example string) {
 	}
 }
 
+// docsURL checks where the console's links to the documentation lead.
+func (k *checker) docsURL(value string) {
+	const at = "admin.docs_url"
+	if value == "" {
+		return
+	}
+	u, ok := parseURL(value, "https")
+	switch {
+	case !ok:
+		k.add(at, "for example https://docs.example.com/pullprint, below which is README.md", "%s is not an https URL", at)
+	case moreThanPath(u, value):
+		k.add(at, "write host and path alone: /policy.md#budgets, say, is added to it", "%s has more than host and path", at)
+	}
+}
+
 // plainPath is a path that nobody on the way to us rewrites.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9._~/-]*$`)
 

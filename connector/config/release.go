@@ -173,6 +173,7 @@ func (k *checker) admin(tokens []token) []token {
 	}
 	tokens = k.namedTokens(a.Tokens, tokens)
 	k.pair("admin.tls", a.TLS)
+	k.docsURL(a.DocsURL)
 	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !loopback(host) {
 		k.warn("admin.listen", "badge numbers and tokens would cross the network in the open",
 			"set admin.tls, or listen on 127.0.0.1 behind a proxy that ends TLS")

@@ -40,7 +40,7 @@ func (d *daemon) openPages(parts pageParts) (*console.Pages, error) {
 	cfg, log, api, releaser := d.o.Config, d.o.Logger, d.services.api, d.jobs.Releaser
 	site, err := view.New(view.Options{
 		Graph: d.graph, Language: cfg.Station.Language, Zone: cfg.Station.Zone, DefaultZone: api.Zone,
-		Currency: releaser.Currency, Logger: log,
+		Currency: releaser.Currency, DocsURL: cfg.Admin.DocsURL, Logger: log,
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,7 +43,9 @@ type Options struct {
 	DefaultZone func() *time.Location
 	// Currency is what amounts are in; nil, or empty, is pages.
 	Currency func() string
-	Logger   *zap.Logger
+	// DocsURL is where the documentation is read; empty shows no links to it.
+	DocsURL string
+	Logger  *zap.Logger
 }
 
 // Site is what all pages share. It may be used concurrently once all templates are added.
@@ -140,7 +143,16 @@ type Page struct {
 	English string
 	Data    any
 	// In is the language of the page; one without is English.
-	In Words
+	In   Words
+	docs string // Options.DocsURL
+}
+
+// Help leads to a section of the documentation, as policy.md#budgets; nowhere when it is not known where that is.
+func (p Page) Help(section string) Link {
+	if p.docs == "" || section == "" {
+		return Link{}
+	}
+	return Link{Path: strings.TrimRight(p.docs, "/") + "/" + section, Text: p.In.Text("Help")}
 }
 
 // Show answers with a page.
@@ -158,6 +170,7 @@ func (s *Site) Execute(to io.Writer, name string, data Page) error {
 	if data.In.zone == nil {
 		data.In = s.Words("en")
 	}
+	data.docs = s.o.DocsURL
 	return s.templates[name].ExecuteTemplate(to, "layout", data)
 }
 
