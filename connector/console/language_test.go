@@ -117,10 +117,11 @@ func deskData(in view.Words) map[string]any {
 		"people none": peoplePage{Text: "§a"},
 		"person": personPage{
 			ID: "§id", Admin: true, Account: account, Badges: badges, Jobs: jobs, Decisions: []decision.Decision{r},
-			Done: in.Text(doneTo["revoked"]),
+			Done: in.Text(doneTo["revoked"]), Codes: codeTitles,
 		},
 		"person empty": personPage{Account: evaluate.AccountStatus{NoUser: true}},
-		"code":         apiclient.CodeIssued{Code: "§code", Expires: soon},
+		"code":         codePage{apiclient.CodeIssued{Code: "§code", Expires: soon}, "badge"},
+		"code pin":     codePage{apiclient.CodeIssued{Code: "§code", Expires: soon}, "pin"},
 		"bulk":         bulkPage{Lines: []bulkLine{{Done: in.Text("released")}, {Done: in.Text("canceled")}, {Wrong: "§wrong", English: "strange"}}},
 		"audit": auditPage{Since: "24h", Spans: spans, Later: "/audit", Actions: []apiclient.Action{{
 			At: now, Action: "cancel", Actor: "§actor", Ref: graph.Ref{Printer: "p", Job: "§job"}, Owner: "§owner", To: "§to", Badge: "§id",

@@ -49,8 +49,9 @@ type personPage struct {
 	Names              view.Names
 	// Done is what was just done.
 	Done string
-	// Form tells the form for a code from those of other pages.
-	Form string
+	// Form tells the form for a code from those of other pages, and Codes are what one can be for.
+	Form  string
+	Codes map[string]string
 }
 
 // jobsPage is a page of jobs with their titles, behind which there may be another.
@@ -123,7 +124,7 @@ func (p *Pages) showPerson(rw http.ResponseWriter, req *http.Request, c access.C
 		p.noSuch(rw, req, c, "There is no such person", "The address ends in an Entra object id; search at /people.")
 		return
 	}
-	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Form: rand.Text()}
+	data := personPage{ID: id, Admin: c.May(access.RoleAdmin), Form: rand.Text(), Codes: codeTitles}
 	errs := []error{failed}
 	keep := func(err error) { errs = append(errs, err) }
 	ctx, api := req.Context(), p.API(c)
@@ -188,5 +189,5 @@ func (p *Pages) jobsOf(ctx context.Context, c access.Caller, f apiclient.JobFilt
 	return page, nil
 }
 
-// codeLife is how long a code for a new badge is valid: until the person comes to a reader.
+// codeLife is how long a one-time code is valid: until the person comes to a reader.
 const codeLife = 24 * time.Hour

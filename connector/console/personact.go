@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -87,7 +88,18 @@ const maxCodes = 500
 // maxFormID bounds the id of a form, which is that of rand.Text.
 const maxFormID = 64
 
-// issueCode shows a code for a new badge of a person: the same as long as it is valid for a form that is sent once
+// codeTitles are what the console calls one-time codes, by what they are for, as badge.PurposeOf reads it.
+var codeTitles = map[string]string{
+	"badge": "Code for a new badge", "visit": "Code to print once without a badge", "pin": "Code to set a PIN",
+}
+
+// codePage is a code that was just made.
+type codePage struct {
+	apiclient.CodeIssued
+	For string
+}
+
+// issueCode shows a one-time code of a person: the same as long as it is valid for a form that is sent once
 // more, as by loading the page again. It is remembered in this process; at another replica that makes a new one.
 func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	c, ok := p.Callers.Operator(rw, req)
@@ -95,11 +107,12 @@ func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	id, form := req.PathValue("person"), req.PostFormValue("form")
-	key := strings.Join([]string{c.Name, id, form}, "\x00")
+	purpose := cmp.Or(req.PostFormValue("for"), "badge")
+	key := strings.Join([]string{c.Name, id, purpose, form}, "\x00")
 	issued, known := p.issued.Get(key)
 	var err error
 	if !known || form == "" {
-		issued, err = p.API(c).Code(req.Context(), apiclient.CodeBody{Owner: id, ValidFor: codeLife.String()})
+		issued, err = p.API(c).Code(req.Context(), apiclient.CodeBody{Owner: id, For: purpose, ValidFor: codeLife.String()})
 	}
 	if err != nil {
 		p.showPerson(rw, req, c, err)
@@ -108,7 +121,7 @@ func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	if form != "" && len(form) <= maxFormID {
 		p.issued.PutFor(key, issued, time.Until(issued.Expires))
 	}
-	shown := p.page(rw, req, c, "Code for a new badge")
-	shown.Home, shown.Data = personPath(id), issued
+	shown := p.page(rw, req, c, codeTitles[purpose])
+	shown.Home, shown.Data = personPath(id), codePage{issued, purpose}
 	p.Site.Show(rw, http.StatusOK, "code", shown)
 }

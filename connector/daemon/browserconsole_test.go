@@ -36,7 +36,7 @@ func (b *browser) atDesk(name string) {
 func (b *browser) consolePictures() {
 	b.t.Helper()
 	b.open("/people?q=student@contoso.com")
-	b.sees("Make a code for a new badge")
+	b.sees("Make the code")
 	b.do("open what acts", chromedp.Evaluate(`document.querySelectorAll("details").forEach((d) => { d.open = true })`, nil))
 	b.atDesk("person")
 	b.open("/people?q=contoso-nobody")
