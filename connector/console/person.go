@@ -51,7 +51,7 @@ type personPage struct {
 	Done string
 	// Form tells the form for a code from those of other pages, and Codes are what one can be for.
 	Form  string
-	Codes map[string]string
+	Codes map[badge.Purpose]string
 }
 
 // jobsPage is a page of jobs with their titles, behind which there may be another.

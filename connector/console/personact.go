@@ -88,9 +88,11 @@ const maxCodes = 500
 // maxFormID bounds the id of a form, which is that of rand.Text.
 const maxFormID = 64
 
-// codeTitles are what the console calls one-time codes, by what they are for, as badge.PurposeOf reads it.
-var codeTitles = map[string]string{
-	"badge": "Code for a new badge", "visit": "Code to print once without a badge", "pin": "Code to set a PIN",
+// codeTitles are what the console calls one-time codes, by what they are for.
+var codeTitles = map[badge.Purpose]string{
+	badge.ForBadge: "Code for a new badge",
+	badge.ForVisit: "Code to print once without a badge",
+	badge.ForPIN:   "Code to set a PIN",
 }
 
 // codePage is a code that was just made.
@@ -121,7 +123,8 @@ func (p *Pages) issueCode(rw http.ResponseWriter, req *http.Request) {
 	if form != "" && len(form) <= maxFormID {
 		p.issued.PutFor(key, issued, time.Until(issued.Expires))
 	}
-	shown := p.page(rw, req, c, codeTitles[purpose])
+	what, _ := badge.PurposeOf(purpose) // the API has refused any other
+	shown := p.page(rw, req, c, codeTitles[what])
 	shown.Home, shown.Data = personPath(id), codePage{issued, purpose}
 	p.Site.Show(rw, http.StatusOK, "code", shown)
 }
