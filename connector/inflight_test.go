@@ -29,7 +29,8 @@ import (
 const counting = `
 
 rules:
-  - {name: long, at: arrival, when: 'has(job.pages) && job.pages > 1000', verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+  - {name: long, at: arrival, when: 'has(job.pages) && job.pages > 1000', verdict: abort,
+     reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
 `
 
 // opens counts how often documents are opened, and kills the process at it when
@@ -427,7 +428,8 @@ func TestTapThatKillsTheProcess(t *testing.T) {
 
 unknown: {pages: allow}
 rules:
-  - {name: long, at: release, when: 'has(job.pages) && job.pages > 1000', verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+  - {name: long, at: release, when: 'has(job.pages) && job.pages > 1000', verdict: abort,
+     reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
 `
 		id, d := w.print(graphtest.JobSpec{Printer: pullID, Pages: 3})
 		l := w.live("")
@@ -450,7 +452,8 @@ rules:
 // grouped makes a policy that asks for the groups of the owner before pages are counted.
 const grouped = `
 rules:
-  - {name: long, at: arrival, when: "'staff' in user.groups || job.pages > 1000", verdict: abort, reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
+  - {name: long, at: arrival, when: "'staff' in user.groups || job.pages > 1000", verdict: abort,
+     reason: pages.too-many, text: 'Too long.', remedy: 'Print less.'}
 `
 
 // A process that is killed at another step of a job each time was killed from outside.

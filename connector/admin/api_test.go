@@ -284,10 +284,10 @@ var bodies = map[string]any{
 	"PUT /v1/delegations":                   full[apiclient.DelegationBody](),
 	"DELETE /v1/delegations":                full[apiclient.DelegationBody](),
 	"POST /v1/people/{user}/erase":          full[privacy.Erasure](),
-	"POST /v1/people/{user}/end-sessions":   full[apiclient.EndSessionsBody](),
-	"POST /v1/pins/{user}/unlock":           full[apiclient.PINBody](),
-	"DELETE /v1/pins/{user}":                full[apiclient.PINBody](),
-	"POST /v1/devices/{device}/link":        full[apiclient.RenewLinkBody](),
+	"POST /v1/people/{user}/end-sessions":   full[apiclient.NoteBody](),
+	"POST /v1/pins/{user}/unlock":           full[apiclient.NoteBody](),
+	"DELETE /v1/pins/{user}":                full[apiclient.NoteBody](),
+	"POST /v1/devices/{device}/link":        full[apiclient.NoteBody](),
 }
 
 // full is a value with every member set.

@@ -42,6 +42,15 @@ func (r *request) decode(v any) error {
 	return decodeStrict(body, v)
 }
 
+// note reads the body of a change that takes nothing but a note.
+func (r *request) note() (string, error) {
+	var in apiclient.NoteBody
+	if err := r.decode(&in); err != nil {
+		return "", err
+	}
+	return in.Note, checkLine("note", in.Note)
+}
+
 // decodeStrict reads one JSON object without unknown members. An error quotes no
 // value: it may be a card number.
 func decodeStrict(body []byte, v any) error {

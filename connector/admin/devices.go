@@ -85,18 +85,15 @@ func (a *API) showLink(r *request) (any, error) {
 }
 
 func (a *API) renewLink(r *request) (any, error) {
-	var in apiclient.RenewLinkBody
-	if err := r.decode(&in); err != nil {
-		return nil, err
-	}
-	if err := checkLine("note", in.Note); err != nil {
+	note, err := r.note()
+	if err != nil {
 		return nil, err
 	}
 	device, err := a.phoneDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), apiclient.Action{Device: device, Note: in.Note}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Device: device, Note: note}); err != nil {
 		return nil, err
 	}
 	link, err := a.Phones.Renew(r.Context(), device)

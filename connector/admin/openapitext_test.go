@@ -114,11 +114,11 @@ var operations = map[string]operation{
 	},
 	"POST /v1/pins/{user}/unlock": {
 		summary: "Forget the wrong tries at a person's PIN. The note is in the audit.",
-		body:    apiclient.PINBody{}, answer: apiclient.PINState{},
+		body:    apiclient.NoteBody{}, answer: apiclient.PINState{},
 	},
 	"DELETE /v1/pins/{user}": {
 		summary: "Remove a person's PIN, and end the visits that were begun with it. The note is in the audit.",
-		body:    apiclient.PINBody{}, answer: apiclient.PINState{},
+		body:    apiclient.NoteBody{}, answer: apiclient.PINState{},
 	},
 	"GET /v1/delegations": {
 		summary: "Who may release whose jobs now.", answer: apiclient.DelegationList{},
@@ -144,7 +144,7 @@ var operations = map[string]operation{
 		summary: "The link by which phones reach a device, as its sheet shows it.", answer: apiclient.DeviceLink{},
 	},
 	"POST /v1/devices/{device}/link": {
-		summary: "Make a new link for a device: that of its old sheet is valid no longer.", body: apiclient.RenewLinkBody{},
+		summary: "Make a new link for a device: that of its old sheet is valid no longer.", body: apiclient.NoteBody{},
 		answer: apiclient.DeviceLink{},
 	},
 	"GET /v1/decisions": {summary: "Decisions, oldest first.", query: []object{since, limit}, answer: apiclient.DecisionList{}},
@@ -193,7 +193,7 @@ var operations = map[string]operation{
 	},
 	"POST /v1/people/{user}/end-sessions": {
 		summary: "End all sessions of a person who signed in with Entra, at every browser. The note is in the audit.",
-		body:    apiclient.EndSessionsBody{}, answer: apiclient.SessionsEnded{},
+		body:    apiclient.NoteBody{}, answer: apiclient.SessionsEnded{},
 	},
 }
 

@@ -37,21 +37,18 @@ func (a *API) resetPIN(r *request) (any, error) { return a.changePIN(r, a.PINs.R
 
 // changePIN answers with the state of a person's PIN after a change, which is audited before it.
 func (a *API) changePIN(r *request, change func(ctx context.Context, id string) (bool, error)) (any, error) {
-	var in apiclient.PINBody
-	if err := r.decode(&in); err != nil {
-		return nil, err
-	}
 	if a.PINs == nil {
 		return nil, noPINs
 	}
-	if err := checkLine("note", in.Note); err != nil {
+	note, err := r.note()
+	if err != nil {
 		return nil, err
 	}
 	id, err := a.People.Known(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), apiclient.Action{Owner: id, Note: in.Note}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: id, Note: note}); err != nil {
 		return nil, err
 	}
 	if _, err := change(r.Context(), id); err != nil {

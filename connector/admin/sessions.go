@@ -11,11 +11,8 @@ import (
 // endSessions ends all sessions of a person who signed in with Entra, if they have one: to do it
 // again changes nothing.
 func (a *API) endSessions(r *request) (any, error) {
-	var in apiclient.EndSessionsBody
-	if err := r.decode(&in); err != nil {
-		return nil, err
-	}
-	if err := checkLine("note", in.Note); err != nil {
+	note, err := r.note()
+	if err != nil {
 		return nil, err
 	}
 	user := r.PathValue("user")
@@ -26,7 +23,7 @@ func (a *API) endSessions(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.audit(r.Context(), apiclient.Action{Owner: id, Note: in.Note}); err != nil {
+	if err := r.audit(r.Context(), apiclient.Action{Owner: id, Note: note}); err != nil {
 		return nil, err
 	}
 	if a.Sessions == nil {

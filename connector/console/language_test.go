@@ -54,7 +54,8 @@ func tracedJob() jobPage {
 	for _, asked := range origins {
 		for _, actor := range []string{"", "§actor"} {
 			detail.Trace = append(detail.Trace, apiclient.Event{
-				At: now, Kind: "decision", Asked: asked, Actor: actor, Point: "release", Verdict: "keep", Rule: "§rule", Device: "§device",
+				At: now, Kind: "decision", Asked: asked, Actor: actor, Point: "release", Verdict: "keep", Rule: "§rule",
+				Device: "§device",
 				Reason: r.Reason, Text: r.Text, SetBy: "§rules", Accounts: []string{"§account"}, Cost: quota.Unit,
 				Unknown: []decision.Unknown{{Dependency: "§graph", Mode: "§open"}}, Error: "strange",
 				Shadow: &decision.Shadow{Verdict: "abort"}, Answer: &decision.Answer{Operation: "redirect", ReadBack: true},
@@ -69,7 +70,10 @@ func tracedJob() jobPage {
 	left := release.BalanceText{Account: "§account", Rest: quota.Unit, Of: 2 * quota.Unit, Renews: now}
 	return jobPage{
 		JobDetail: detail, Devices: []string{"§device"}, Balances: []release.BalanceText{left},
-		Quote: release.Quote{Price: "3 pages", Cost: 3 * quota.Unit, Reason: release.Reason{Code: r.Reason, Text: r.Text, Remedy: r.Remedy}},
+		Quote: release.Quote{
+			Price: "3 pages", Cost: 3 * quota.Unit,
+			Reason: release.Reason{Code: r.Reason, Text: r.Text, Remedy: r.Remedy},
+		},
 	}
 }
 
@@ -81,7 +85,8 @@ func deskData(in view.Words) map[string]any {
 	jobs := jobsPage{JobList: apiclient.JobList{Next: "n"}}
 	for _, state := range admin.States {
 		jobs.Jobs = append(jobs.Jobs, apiclient.JobEntry{
-			Ref: graph.Ref{Printer: "p", Job: "§job"}, Owner: "§owner", Queue: "§queue", State: state, Seen: old, HoldUntil: soon, Reason: r.Reason,
+			Ref: graph.Ref{Printer: "p", Job: "§job"}, Owner: "§owner", Queue: "§queue", State: state, Seen: old,
+			HoldUntil: soon, Reason: r.Reason,
 		})
 	}
 	account := evaluate.AccountStatus{Account: "center.lab", Balances: []evaluate.Balance{
@@ -122,9 +127,12 @@ func deskData(in view.Words) map[string]any {
 		"person empty": personPage{Account: evaluate.AccountStatus{NoUser: true}},
 		"code":         codePage{apiclient.CodeIssued{Code: "§code", Expires: soon}, "badge"},
 		"code pin":     codePage{apiclient.CodeIssued{Code: "§code", Expires: soon}, "pin"},
-		"bulk":         bulkPage{Lines: []bulkLine{{Done: in.Text("released")}, {Done: in.Text("canceled")}, {Wrong: "§wrong", English: "strange"}}},
+		"bulk": bulkPage{Lines: []bulkLine{
+			{Done: in.Text("released")}, {Done: in.Text("canceled")}, {Wrong: "§wrong", English: "strange"},
+		}},
 		"audit": auditPage{Since: "24h", Spans: spans, Later: "/audit", Actions: []apiclient.Action{{
-			At: now, Action: "cancel", Actor: "§actor", Ref: graph.Ref{Printer: "p", Job: "§job"}, Owner: "§owner", To: "§to", Badge: "§id",
+			At: now, Action: "cancel", Actor: "§actor", Ref: graph.Ref{Printer: "p", Job: "§job"},
+			Owner: "§owner", To: "§to", Badge: "§id",
 			Account: "center.lab", Device: "§device", Count: 2, Note: "§note",
 		}}},
 		"audit empty": auditPage{Spans: spans},

@@ -25,9 +25,12 @@ var axeFile = flag.String("axe", "", "axe.min.js of axe-core, with which browser
 // The controls that are too small, by the 44 CSS pixels of WCAG 2.2, 2.5.5; what is cut off at the
 // side; and what axe finds.
 const (
-	tooSmall = `[...document.querySelectorAll("main button, main a, main input:not([type=hidden])")].map((e) => e.closest(".pick") ?? e).map((e) => [e, e.getBoundingClientRect()])
-		.filter(([, r]) => r.width > 0 && (r.height < 44 || r.width < 44)).map(([e, r]) => e.outerHTML.slice(0, 90) + " " + r.width + "x" + r.height)`
-	cutOff = `[...document.querySelectorAll("main *")].filter((e) => !e.matches("[type=search]") && (!e.matches(".scroll") || innerWidth < 640) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 &&
+	tooSmall = `[...document.querySelectorAll("main button, main a, main input:not([type=hidden])")]
+		.map((e) => e.closest(".pick") ?? e).map((e) => [e, e.getBoundingClientRect()])
+		.filter(([, r]) => r.width > 0 && (r.height < 44 || r.width < 44))
+		.map(([e, r]) => e.outerHTML.slice(0, 90) + " " + r.width + "x" + r.height)`
+	cutOff = `[...document.querySelectorAll("main *")].filter((e) => !e.matches("[type=search]") &&
+		(!e.matches(".scroll") || innerWidth < 640) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 &&
 		getComputedStyle(e).display !== "inline").map((e) => e.outerHTML.slice(0, 90)).concat(
 		document.documentElement.scrollWidth > innerWidth ? ["the page"] : [])`
 	serious = `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] }).then((r) => r.violations

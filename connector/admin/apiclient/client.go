@@ -27,6 +27,12 @@ type Client struct {
 	http  *http.Client
 }
 
+// NoteBody is the body of a change that takes nothing but a note.
+type NoteBody struct {
+	// Note says in the audit why.
+	Note string `json:"note,omitempty"`
+}
+
 // New talks to the API at base, as http://127.0.0.1:8080, with a token.
 func New(base, token string) *Client {
 	return &Client{strings.TrimRight(base, "/"), token, &http.Client{

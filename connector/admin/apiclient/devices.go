@@ -66,12 +66,6 @@ type DeviceLink struct {
 	URL string `json:"url"`
 }
 
-// RenewLinkBody is the body of POST /v1/devices/{device}/link.
-type RenewLinkBody struct {
-	// Note says in the audit why.
-	Note string `json:"note"`
-}
-
 // Devices lists the configured devices.
 func (c *Client) Devices(ctx context.Context) ([]DeviceEntry, error) {
 	var out DeviceList
@@ -89,6 +83,6 @@ func (c *Client) DeviceLink(ctx context.Context, device string) (out DeviceLink,
 
 // RenewDeviceLink makes a new link for a device and ends the one before; the note says in the audit why.
 func (c *Client) RenewDeviceLink(ctx context.Context, device, note string) (out DeviceLink, err error) {
-	err = c.call(ctx, http.MethodPost, linkPath(device), RenewLinkBody{note}, &out)
+	err = c.call(ctx, http.MethodPost, linkPath(device), NoteBody{note}, &out)
 	return out, c.olderRoute(ctx, err, "POST /v1/devices/{device}/link")
 }

@@ -65,16 +65,10 @@ func (c *Client) ErasePerson(
 	return out, err
 }
 
-// EndSessionsBody is the body of POST /v1/people/{user}/end-sessions.
-type EndSessionsBody struct {
-	// Note says in the audit why.
-	Note string `json:"note"`
-}
-
 // EndSessions ends all sessions of a person, by object id or user name; the note says in the
 // audit why.
 func (c *Client) EndSessions(ctx context.Context, user, note string) (out SessionsEnded, err error) {
 	path := personPath(user) + "/end-sessions"
-	err = c.withTimeout(PeopleTimeout).call(ctx, http.MethodPost, path, EndSessionsBody{note}, &out)
+	err = c.withTimeout(PeopleTimeout).call(ctx, http.MethodPost, path, NoteBody{note}, &out)
 	return out, c.olderRoute(ctx, err, "POST /v1/people/{user}/end-sessions")
 }

@@ -15,12 +15,6 @@ type PINState struct {
 	pin.State
 }
 
-// PINBody is the body of a change of a person's PIN.
-type PINBody struct {
-	// Note says in the audit why.
-	Note string `json:"note,omitempty"`
-}
-
 func pinPath(user string) string { return "/v1/pins/" + url.PathEscape(user) }
 
 // PIN tells of a person's PIN, by object id or user name.
@@ -31,12 +25,12 @@ func (c *Client) PIN(ctx context.Context, user string) (out PINState, err error)
 
 // UnlockPIN forgets the wrong tries at a person's PIN; the note says in the audit why.
 func (c *Client) UnlockPIN(ctx context.Context, user, note string) (out PINState, err error) {
-	err = c.call(ctx, http.MethodPost, pinPath(user)+"/unlock", PINBody{note}, &out)
+	err = c.call(ctx, http.MethodPost, pinPath(user)+"/unlock", NoteBody{note}, &out)
 	return out, c.olderRoute(ctx, err, "POST /v1/pins/{user}/unlock")
 }
 
 // ResetPIN removes a person's PIN; the note says in the audit why.
 func (c *Client) ResetPIN(ctx context.Context, user, note string) (out PINState, err error) {
-	err = c.call(ctx, http.MethodDelete, pinPath(user), PINBody{note}, &out)
+	err = c.call(ctx, http.MethodDelete, pinPath(user), NoteBody{note}, &out)
 	return out, c.olderRoute(ctx, err, "DELETE /v1/pins/{user}")
 }

@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,7 +18,8 @@ type Message struct {
 }
 
 // Newest are the newest messages of the subjects with a prefix in the files of a stream. Records that are
-// damaged are left out. It changes nothing.
+// damaged are left out. A compressed file, as this program makes none, is an error: what is in it would be
+// missing. It changes nothing.
 func Newest(dir, stream, prefix string) ([]Message, error) {
 	files, err := blocks(dir, stream)
 	if err != nil {
@@ -30,7 +32,7 @@ func Newest(dir, stream, prefix string) ([]Message, error) {
 			return nil, err
 		}
 		if compressed {
-			continue
+			return nil, fmt.Errorf("%s is compressed", file)
 		}
 		records(text, hashOf(stream, file), func(rec []byte, sequence uint64) {
 			m := messageOf(rec)

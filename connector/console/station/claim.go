@@ -30,19 +30,6 @@ func (p *Pages) claim(rw http.ResponseWriter, s stationPage) {
 	p.show(rw, http.StatusOK, "claim", view.Page{Title: "A new badge", Refresh: claimFor, Then: Path(s.Device), Data: s})
 }
 
-// stationClaim shows the code of an unknown card by its address, once: going back to it later shows
-// nothing.
-func (p *Pages) stationClaim(rw http.ResponseWriter, req *http.Request) {
-	ticket := req.URL.Query().Get("visit")
-	if ticket == "" {
-		p.stationAgain(rw, req)
-		return
-	}
-	if device, ok := p.at(rw, req); ok && !p.claimAgain(rw, req, device, ticket) {
-		p.idle(rw, http.StatusOK, device, visitEnded)
-	}
-}
-
 // claimAgain shows the code of an unknown card once more on the next page. It reports false when the
 // ticket is of no such page.
 func (p *Pages) claimAgain(rw http.ResponseWriter, req *http.Request, device, ticket string) bool {

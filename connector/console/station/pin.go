@@ -48,18 +48,6 @@ func (p *Pages) showPIN(rw http.ResponseWriter, s stationPage, wrong string) {
 	})
 }
 
-// stationPIN shows the page for a PIN by its address, once: going back to it later shows the first page.
-func (p *Pages) stationPIN(rw http.ResponseWriter, req *http.Request) {
-	ticket := req.URL.Query().Get("visit")
-	if ticket == "" {
-		p.stationAgain(rw, req)
-		return
-	}
-	if device, ok := p.at(rw, req); ok && !p.pinAgain(rw, req, device, ticket) {
-		p.idle(rw, http.StatusOK, device, visitEnded)
-	}
-}
-
 // pinAgain asks for the PIN once more on the next page. It reports false when the ticket is of no page that
 // asks for one.
 func (p *Pages) pinAgain(rw http.ResponseWriter, req *http.Request, device, ticket string) bool {

@@ -228,6 +228,23 @@ func (p *Pages) withCode(data view.Page, s stationPage) view.Page {
 	return data
 }
 
+// byTicket is the handler of a page whose address has a ticket and shows it once: going back to it later
+// shows the first page. again reports false when the ticket is of no such page.
+func (p *Pages) byTicket(
+	again func(rw http.ResponseWriter, req *http.Request, device, ticket string) bool,
+) http.HandlerFunc {
+	return func(rw http.ResponseWriter, req *http.Request) {
+		ticket := req.URL.Query().Get("visit")
+		if ticket == "" {
+			p.stationAgain(rw, req)
+			return
+		}
+		if device, ok := p.at(rw, req); ok && !again(rw, req, device, ticket) {
+			p.idle(rw, http.StatusOK, device, visitEnded)
+		}
+	}
+}
+
 // stationAgain redirects a browser that loads the address of a form, as after a restart, to
 // the first page.
 func (p *Pages) stationAgain(rw http.ResponseWriter, req *http.Request) {
