@@ -341,5 +341,16 @@ func TestStationNameGuesses(t *testing.T) {
 			c.post("name", url.Values{"badge": {"nobody@contoso.com"}}) // no badge has such a number
 			c.asked()
 		}
+		for i := range 24 { // each is looked up at Graph, until a device has asked 30 times in a minute
+			c.post("name", url.Values{"badge": {fmt.Sprintf("nobody%d@contoso.com", i)}})
+			c.asked()
+		}
+		c.post("name", url.Values{"badge": {"student@contoso.com"}})
+		if c.sees("Please try again in a few seconds."); c.status != http.StatusTooManyRequests {
+			t.Error("the name after 30:", c.status)
+		}
+		pass(time.Minute)
+		c.post("name", url.Values{"badge": {"student@contoso.com"}})
+		c.asked()
 	})
 }

@@ -83,7 +83,7 @@ func (t *Taps) proven(ctx context.Context, s Shown, now time.Time) (Visitor, err
 	var c Claim
 	var err error
 	if s.User != "" {
-		c, err = t.claimOf(ctx, s.User)
+		c, err = t.claimOf(ctx, s.Device, s.User)
 	} else {
 		c, err = t.claimByBadge(ctx, s, now)
 	}
@@ -108,8 +108,18 @@ func (t *Taps) claimByBadge(ctx context.Context, s Shown, now time.Time) (Claim,
 // employeeID is what an employee id may look like: no more is asked of the directory.
 var employeeID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,16}$`)
 
-// claimOf is who has a user name or an employee id.
-func (t *Taps) claimOf(ctx context.Context, name string) (Claim, error) {
+// maxNames is how many names a device may ask the directory for within namesIn, known or not: more than
+// people type, and few enough that a stolen token of a reader leaves Graph the time for others.
+const (
+	maxNames = 30
+	namesIn  = time.Minute
+)
+
+// claimOf is who has a user name or an employee id. The error is pin.ErrBusy beyond maxNames.
+func (t *Taps) claimOf(ctx context.Context, device, name string) (Claim, error) {
+	if !t.names.Allows(device, time.Now()) {
+		return Claim{}, fmt.Errorf("%w: %d names were typed at device %s within a minute", pin.ErrBusy, maxNames, device)
+	}
 	name = strings.TrimSpace(name)
 	ctx, cancel := context.WithTimeout(ctx, directory.LookupWithin)
 	defer cancel()
@@ -143,8 +153,8 @@ func try(device string, c Claim, text string) pin.Try {
 
 // Claimant is who a user name or an employee id is of, as somebody says at a device that takes PINs
 // alone; elsewhere the error is ErrNoNames. One that nobody has is claimed by nobody, and the PIN is
-// asked for all the same. ErrCard says that the text is a badge to be shown. It takes as long as a tap
-// that finds no jobs.
+// asked for all the same. ErrCard says that the text is a badge to be shown, pin.ErrBusy that too many
+// names are typed there. It takes as long as a tap that finds no jobs.
 func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error) {
 	now := time.Now()
 	if err := t.admitted(ctx, device, now); err != nil {
@@ -156,7 +166,7 @@ func (t *Taps) Claimant(ctx context.Context, device, name string) (Claim, error)
 	if err := t.cardForName(ctx, device, name, now); err != nil {
 		return Claim{}, err
 	}
-	c, err := t.claimOf(ctx, name)
+	c, err := t.claimOf(ctx, device, name)
 	if err != nil {
 		return Claim{}, err
 	}

@@ -85,6 +85,7 @@ type Taps struct {
 	shared   store.KV // guesses at a reader, counted over all replicas; nil for a single one
 	limit    guessLimit
 	factors  factors
+	names    cache.Limit // by device
 	// selfEnrol is set where people enrol their own badges.
 	selfEnrol bool
 	flight    cache.Flight[tapped]
@@ -122,6 +123,7 @@ type answered struct {
 func New(r *release.Releaser, b *BadgeOwners, reg prometheus.Registerer, log *zap.Logger) *Taps {
 	t := &Taps{releaser: r, badges: b, metrics: newMetrics(reg), log: log.Named("tap"), readers: map[string]*reader{}}
 	t.limit = guessLimit{unknownLimit, unknownWindow}
+	t.names = cache.Limit{Times: maxNames, In: namesIn}
 	rand.Read(t.secret[:])
 	for _, id := range r.Devices() {
 		t.readers[id] = &reader{taps: map[string]answered{}}

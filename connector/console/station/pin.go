@@ -184,6 +184,8 @@ func (p *Pages) stationClaimName(rw http.ResponseWriter, req *http.Request) {
 		p.readCard(rw, req, func(device string) { p.idle(rw, http.StatusOK, device, unknownBadge) })
 	case errors.As(err, &locked):
 		p.idle(rw, http.StatusTooManyRequests, device, tooManyUnknown)
+	case errors.Is(err, pin.ErrBusy):
+		p.showName(rw, http.StatusTooManyRequests, device, busyPIN)
 	case err != nil:
 		p.failAt(rw, device, err)
 	default:
